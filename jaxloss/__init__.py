@@ -1,0 +1,42 @@
+"""Loss functions for JAX: pure formulas, composed by optax, verified by autodiff.
+
+Losses and reductions stand at the top level, as in optax (`jaxloss.huber_loss`, `jaxloss.mean`);
+transformations of losses in their rooms (`jaxloss.curriculum`, `jaxloss.weighting`); what is known
+of each loss in `jaxloss.catalog`, and the tool that checks it in `jaxloss.verify`.
+"""
+
+import importlib
+from typing import Any
+
+from jaxloss import classification, curriculum, regression, weighting
+from jaxloss.classification import *  # noqa: F403
+from jaxloss.reduction import Average, average, mean, reduce_mean, reduce_sum, sum
+from jaxloss.regression import *  # noqa: F403
+
+__version__ = "0.1.0"
+
+# Loaded when asked for: training loops need neither, and should not wait for them.
+_LAZY = ("catalog", "verify")
+
+__all__ = [
+    *classification.__all__,
+    *regression.__all__,
+    "Average",
+    "average",
+    "catalog",
+    "classification",
+    "curriculum",
+    "mean",
+    "reduce_mean",
+    "reduce_sum",
+    "regression",
+    "sum",
+    "verify",
+    "weighting",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f"jaxloss.{name}")
+    raise AttributeError(f"module 'jaxloss' has no attribute {name!r}")

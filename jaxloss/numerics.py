@@ -1,0 +1,170 @@
+"""Arithmetic that is safe to differentiate: the ground floor.
+
+Nobody else in the library guards a division, a root, a logarithm or a kink. Each function here
+gives the value and the gradient that mathematics gives, at full relative accuracy, and says what
+it does where mathematics gives none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def absolute(x: jax.Array) -> jax.Array:
+    """Return `|x|`, with gradient 0 at 0 (`jnp.abs` has 1 there and pushes at a perfect fit)."""
+    return x * jnp.sign(x)
+
+
+def positive_part(x: jax.Array) -> jax.Array:
+    """Return `max(x, 0)`, with gradient 0 at 0, the sub-gradient of least norm."""
+    return jax.nn.relu(x)
+
+
+def divide(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
+    """Return the quotient, and 0 with zero gradient where the denominator is 0."""
+    zero = denominator == 0
+    return jnp.where(zero, 0, numerator / jnp.where(zero, 1, denominator))
+
+
+def weighted(weight: jax.Array, value: jax.Array) -> jax.Array:
+    """Return `weight * value`, where a weight of 0 silences an infinite value."""
+    silent = (weight == 0) & jnp.isinf(value)
+    return weight * jnp.where(silent, 0, value)
+
+
+def log(x: jax.Array) -> jax.Array:
+    """Return `log(x)`, with zero gradient (not an infinite one) where `x` is 0."""
+    zero = x == 0
+    return jnp.where(zero, -jnp.inf, jnp.log(jnp.where(zero, 1, x)))
+
+
+def sqrt(x: jax.Array) -> jax.Array:
+    """Return `sqrt(x)`, with gradient 0 at 0."""
+    zero = x == 0
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, x)))
+
+
+def _scale(x: jax.Array, axis: int | None = None, keepdims: bool = False) -> jax.Array:
+    """Return a magnitude to divide by so that squares neither overflow nor vanish.
+
+    It is held constant under differentiation: the functions that use it are homogeneous, so their
+    derivatives do not depend on it.
+    """
+    largest = lax.stop_gradient(jnp.max(jnp.abs(x), axis=axis, keepdims=keepdims, initial=0))
+    return jnp.where((largest == 0) | jnp.isinf(largest), 1, largest)
+
+
+def hypot(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Return `sqrt(x^2 + y^2)` without overflow, smooth wherever `x` and `y` are not both 0."""
+    x, y = jnp.broadcast_arrays(x, y)
+    scale = _scale(jnp.stack([x, y]), axis=0)
+    return scale * sqrt((x / scale) ** 2 + (y / scale) ** 2)
+
+
+def norm(x: jax.Array) -> jax.Array:
+    """Return the Euclidean norm over the last axis; at the zero vector 0, with zero gradient."""
+    scale = _scale(x, axis=-1)
+    return scale * sqrt(jnp.sum((x / scale[..., None]) ** 2, axis=-1))
+
+
+def unit(x: jax.Array, smallest: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Divide vectors (last axis) by `max(norm, smallest)`.
+
+    Returns:
+      The vectors, and by how much their squared norm falls short of 1: exactly 0 for those of
+      norm above `smallest`, 1 for the zero vector.
+    """
+    # Scaled first, because the norm of a long vector of large entries can itself overflow.
+    scale = _scale(x, axis=-1, keepdims=True)
+    x, floor = x / scale, smallest / scale[..., 0]
+    size = norm(x)
+    direction = divide(x, jnp.maximum(size, floor)[..., None])
+    short = (size <= floor) | (size == 0)
+    return direction, jnp.where(short, 1 - jnp.sum(direction**2, axis=-1), 0)
+
+
+def power_of_exp(exponent: jax.Array, log_base: jax.Array) -> jax.Array:
+    """Return `exp(log_base) ** exponent` for an exponent >= 0; `0 ** 0` is 1.
+
+    Working on the logarithm keeps every derivative finite where the base underflows, which
+    `base ** exponent` does not for exponents below 1.
+    """
+    return jnp.exp(weighted(exponent, log_base))
+
+
+def softplus(x: jax.Array) -> jax.Array:
+    """Return `log(1 + exp(x))`, accurate in value and derivative on the whole line."""
+    positive, size = fold(x)
+    return jnp.log1p(jnp.exp(-size)) + jnp.where(positive, x, 0)
+
+
+def fold(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return `x > 0` and `|x|`, differentiated along the same branch.
+
+    For formulas that are smooth in `x` but are computed from `|x|`: a sub-gradient of 0 at 0,
+    right for a loss with a kink, would be a wrong derivative for them.
+    """
+    positive = x > 0
+    return positive, jnp.where(positive, x, -x)
+
+
+class Softmax(NamedTuple):
+    """The parts of a softmax from which losses are made, all relative to the largest logit.
+
+    Subtracting a normaliser from the logits loses the small differences that a confident
+    prediction is about; these parts keep them: `-log p` of a prediction with a lead of 20 is
+    2.06e-9 here and 0 there.
+
+    Attributes:
+      top: `[...]`, the largest logit.
+      is_top: `[..., classes]`, one True for each example, at the largest logit.
+      gaps: `[..., classes]`, `top - logits`, all >= 0, infinite where masked.
+      rest: `[...]`, the sum of `exp(-gaps)` over all classes but the top one.
+    """
+
+    top: jax.Array
+    is_top: jax.Array
+    gaps: jax.Array
+    rest: jax.Array
+
+    def surprisal(self) -> jax.Array:
+        """Return `-log p` for every class, `[..., classes]`, all >= 0."""
+        return self.gaps + jnp.log1p(self.rest)[..., None]
+
+    def log_normalizer(self) -> jax.Array:
+        """Return the log of the sum of exponentials, `[...]`."""
+        return self.top + jnp.log1p(self.rest)
+
+    def log_complement(self) -> jax.Array:
+        """Return `log(1 - p)` for every class, `[..., classes]`."""
+        others = jnp.where(self.is_top, jnp.inf, self.gaps)
+        nearest = lax.stop_gradient(jnp.min(others, axis=-1))
+        alone = jnp.isinf(nearest)
+        nearest = jnp.where(alone, 0, nearest)
+        spread = jnp.sum(jnp.exp(nearest[..., None] - others), axis=-1)
+        log_rest = jnp.where(alone, -jnp.inf, jnp.log(jnp.where(alone, 1, spread)) - nearest)
+        top = log_rest - jnp.log1p(self.rest)
+        elsewhere = jnp.where(self.is_top, 0, jnp.exp(-self.surprisal()))
+        return jnp.where(self.is_top, top[..., None], jnp.log1p(-elsewhere))
+
+
+def softmax(logits: jax.Array, mask: jax.Array) -> Softmax:
+    """Return the parts of the softmax over the last axis of the entries where `mask` is True.
+
+    Args:
+      logits: `[..., classes]`, finite where masked.
+      mask: `[..., classes]`. An example that is masked throughout counts as unmasked: its value
+        is harmless and the caller discards it.
+    """
+    present = mask | ~jnp.any(mask, axis=-1, keepdims=True)
+    logits = jnp.where(present, logits, -jnp.inf)
+    is_top = jnp.argmax(logits, axis=-1)[..., None] == jnp.arange(logits.shape[-1])
+    top = jnp.sum(jnp.where(is_top, logits, 0), axis=-1)
+    # NaN has no top: it must reach every class, the only one of a single class included.
+    gaps = jnp.where(is_top & ~jnp.isnan(top)[..., None], 0, top[..., None] - logits)
+    rest = jnp.sum(jnp.where(is_top, 0, jnp.exp(-gaps)), axis=-1)
+    return Softmax(top, is_top, gaps, rest)

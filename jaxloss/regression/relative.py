@@ -1,0 +1,120 @@
+"""Losses of the ratio of prediction to target, for targets that span orders of magnitude.
+
+Conventions shared by every function of this module: those of `jaxloss.regression.error`; the
+errors are fractions, not percentages (0.1, not 10).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxloss import arguments, numerics
+
+Array = jax.Array
+
+
+def squared_logarithmic_error(predictions: Any, targets: Any, *, where: Any = None) -> Array:
+    """Squared difference of logarithms, `(log(1 + predictions) - log(1 + targets))^2`.
+
+    For counts and other quantities >= 0 whose relative error matters; too low costs more than too
+    high by the same amount. NaN where an argument is below -1, infinite where exactly one is -1.
+
+    Args:
+      predictions: `[...]`, real, > -1.
+      targets: `[...]`, real, > -1.
+      where: True for what counts.
+
+    Returns:
+      `[...]`, non-negative, 0 at the target.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> e = jnp.e
+      >>> print(jl.squared_logarithmic_error(jnp.array([e - 1, 5.0]), jnp.array([0.0, 5.0])))
+      [1. 0.]
+
+    Reference: scikit-learn user guide, mean squared logarithmic error.
+    """
+    (predictions, targets), mask = arguments.elementwise(
+        "squared_logarithmic_error", where, predictions=predictions, targets=targets
+    )
+    ratio = numerics.divide(predictions - targets, 1 + targets)
+    # Near the target the difference of two logarithms cancels; the logarithm of the ratio does not.
+    near = (jnp.abs(ratio) < 0.5) & (targets > -1)
+    difference = jnp.log1p(predictions) - jnp.log1p(targets)
+    logarithm = jnp.where(near, jnp.log1p(jnp.where(near, ratio, 0)), difference)
+    return arguments.masked(logarithm**2, mask)
+
+
+def absolute_percentage_error(
+    predictions: Any, targets: Any, *, epsilon: Any = 1e-7, where: Any = None
+) -> Array:
+    """Absolute error relative to the target, `|r| / max(|targets|, epsilon)`.
+
+    Its mean favours predictions that are too low (the error of 0 is 1, that of a too high one has
+    no limit) and has no meaning for targets near 0, where `epsilon` decides. Kink at `r = 0`,
+    where the gradient given is 0.
+
+    Args:
+      predictions: `[...]`, real.
+      targets: `[...]`, real.
+      epsilon: smallest denominator, in units of the targets, > 0; may broadcast.
+      where: True for what counts.
+
+    Returns:
+      `[...]`, non-negative, a fraction; 0 at the target.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> print(jl.absolute_percentage_error(jnp.array([5.0, 5.0]), jnp.array([4.0, -4.0])))
+      [0.25 2.25]
+
+    Reference: Hyndman and Koehler, Another Look at Measures of Forecast Accuracy (2006), sec. 2.2.
+    """
+    function = "absolute_percentage_error"
+    (predictions, targets), mask = arguments.elementwise(
+        function, where, predictions=predictions, targets=targets
+    )
+    epsilon = arguments.hyper(function, "epsilon", epsilon, targets, above=0.0)
+    size = jnp.maximum(numerics.absolute(targets), epsilon)
+    return arguments.masked(numerics.absolute(predictions - targets) / size, mask)
+
+
+def symmetric_absolute_percentage_error(
+    predictions: Any, targets: Any, *, epsilon: Any = 1e-7, where: Any = None
+) -> Array:
+    """Absolute error relative to the mean size, `2 |r| / max(|predictions| + |targets|, epsilon)`.
+
+    Between 0 and 2 (some definitions omit the 2). It is 2 whenever the signs differ, with zero
+    gradient there. Kink at `r = 0`, where the gradient given is 0.
+
+    Args:
+      predictions: `[...]`, real.
+      targets: `[...]`, real.
+      epsilon: smallest denominator, in units of the targets, > 0; may broadcast.
+      where: True for what counts.
+
+    Returns:
+      `[...]`, in [0, 2]; 0 at the target.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> print(jl.symmetric_absolute_percentage_error(jnp.array([5.0, 0.0]), jnp.array([3.0, 0.0])))
+      [0.5 0. ]
+
+    Reference: Makridakis, Accuracy Measures (1993), p. 529.
+    """
+    function = "symmetric_absolute_percentage_error"
+    (predictions, targets), mask = arguments.elementwise(
+        function, where, predictions=predictions, targets=targets
+    )
+    epsilon = arguments.hyper(function, "epsilon", epsilon, targets, above=0.0)
+    size = numerics.absolute(predictions) + numerics.absolute(targets)
+    loss = 2 * numerics.absolute(predictions - targets) / jnp.maximum(size, epsilon)
+    return arguments.masked(loss, mask)

@@ -1,0 +1,126 @@
+"""Weighting of tasks: transformations of one loss per task.
+
+Each is an `optax.GradientTransformationExtraArgs` on a tree of scalar losses; chain it after
+`jaxloss.reduce_mean()`. State depends on the tree of tasks only. Schedules, fixed weights and
+moving averages come from optax: `optax.scale_by_schedule`, `optax.scale`, `optax.ema`, and
+`optax.partition` to treat tasks differently.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jaxloss import arguments, reduction
+
+Array = jax.Array
+
+
+class UncertaintyState(NamedTuple):
+    """What uncertainty weighting has learned.
+
+    Attributes:
+      log_variances: a tree like the losses, one float32 number a task; the task's weight is
+        `exp(-log_variance) / 2`.
+      optimizer: the state of the optimizer that learns them.
+    """
+
+    log_variances: Any
+    optimizer: Any
+
+
+def uncertainty(
+    optimizer: optax.GradientTransformation, *, initial: float = 0.0
+) -> optax.GradientTransformationExtraArgs:
+    """Weigh tasks by learned uncertainty: `exp(-s) L / 2 + s / 2` for each task's loss `L`.
+
+    `s`, the logarithm of the task's variance, follows the gradient `(1 - exp(-s) L) / 2`, which
+    needs the loss values only: it is learned here, by `optimizer`, without touching your
+    parameters, your backward pass or their weight decay. It converges to `log(L)`; the losses are
+    then weighed by half their inverse. The values returned may be negative.
+
+    Losses must be positive for that: with one that can go below 0 (a log-density) `s` falls
+    without end. `uncertainty_weighted` is the formula for log-variances among your parameters.
+
+    Args:
+      optimizer: the optax optimizer of the log-variances, such as `optax.adam(1e-2)`.
+      initial: where the log-variances start; 0 is a weight of one half.
+
+    Returns:
+      A transformation with `UncertaintyState`.
+
+    Raises:
+      ValueError: in `update`, for a task whose loss is not a single number.
+
+    Example:
+      >>> import jax.numpy as jnp, optax
+      >>> import jaxloss as jl
+      >>> weighting = jl.weighting.uncertainty(optax.sgd(0.1))
+      >>> losses = {"digit": jnp.array(2.0), "ink": jnp.array(1.0)}
+      >>> weighted, state = weighting.update(losses, weighting.init(losses))
+      >>> print({task: float(loss) for task, loss in weighted.items()})
+      {'digit': 1.0, 'ink': 0.5}
+      >>> print({task: round(float(s), 3) for task, s in state.log_variances.items()})
+      {'digit': 0.05, 'ink': 0.0}
+
+    Reference: Kendall et al., Multi-Task Learning Using Uncertainty (2018), eq. 7.
+    """
+    like = jnp.zeros((), jnp.float32)
+    arguments.hyper("uncertainty", "initial", initial, like)
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def init(losses: Any) -> UncertaintyState:
+        start = jax.tree.map(lambda _: jnp.full((), initial, jnp.float32), losses)
+        return UncertaintyState(start, optimizer.init(start))
+
+    def update(
+        losses: Any, state: UncertaintyState, params: Any = None, **_: Any
+    ) -> tuple[Any, UncertaintyState]:
+        del params
+        weighted = uncertainty_weighted(losses, lax.stop_gradient(state.log_variances))
+        slopes = reduction.map_tasks(_slope, lax.stop_gradient(losses), state.log_variances)
+        steps, optimizer_state = optimizer.update(slopes, state.optimizer, state.log_variances)
+        log_variances = optax.apply_updates(state.log_variances, steps)
+        return weighted, UncertaintyState(log_variances, optimizer_state)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def uncertainty_weighted(losses: Any, log_variances: Any) -> Any:
+    """Return `exp(-s) L / 2 + s / 2` for each task, differentiable in both.
+
+    Args:
+      losses: tree of scalars, positive.
+      log_variances: tree like the losses.
+
+    Returns:
+      A tree like the losses.
+
+    Raises:
+      ValueError: for a task whose loss is not a single number.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> print(jl.weighting.uncertainty_weighted(jnp.array(3.0), jnp.array(0.0)))
+      1.5
+
+    Reference: Kendall et al., Multi-Task Learning Using Uncertainty (2018), eq. 7.
+    """
+    return reduction.map_tasks(_weighted, losses, log_variances)
+
+
+def _weighted(loss: Any, log_variance: Any) -> Array:
+    loss = arguments.floating("uncertainty_weighted", "losses", loss)
+    if loss.shape != ():
+        expected = "one number for each task (chain reduce_mean() before)"
+        raise arguments.reject("uncertainty_weighted", "losses", expected, f"shape {loss.shape}")
+    return 0.5 * (jnp.exp(-log_variance) * loss + log_variance)
+
+
+def _slope(loss: Array, log_variance: Array) -> Array:
+    return (0.5 * (1 - jnp.exp(-log_variance) * loss)).astype(log_variance.dtype)
