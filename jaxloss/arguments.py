@@ -95,20 +95,44 @@ def hyper(
 
     A value known while tracing raises `ValueError` out of range; a traced one becomes NaN there.
     """
-    array = _array(function, name, value)
-    if not (jnp.issubdtype(array.dtype, jnp.floating) or jnp.issubdtype(array.dtype, jnp.integer)):
-        raise TypeError(f"{function}: {name} must be a real number, got {array.dtype}.")
+    known = _known(value)
+    array = _array(function, name, value) if known is None else known
+    if array.dtype.kind not in "fiu" and not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(f"{function}: {name} must be a real number, got {_described(value)}.")
     broadcastable(function, name, array.shape, like.shape)
-    low, high = max(above, at_least), min(below, at_most)
-    expected = f"in {'(' if above >= at_least else '['}{low:g}, {high:g}"
-    expected += ")" if below <= at_most else "]"
-    if not isinstance(array, jax.core.Tracer):
-        known = np.asarray(array, np.float64)
-        if not np.all((known > above) & (known >= at_least) & (known < below) & (known <= at_most)):
-            raise reject(function, name, expected, known.tolist())
-    array = array.astype(like.dtype)
-    inside = (array > above) & (array >= at_least) & (array < below) & (array <= at_most)
-    return jnp.where(inside, array, jnp.nan)
+
+    def inside(x: Any) -> Any:
+        return (x > above) & (x >= at_least) & (x < below) & (x <= at_most)
+
+    if known is None:
+        array = array.astype(like.dtype)
+        return jnp.where(inside(array), array, jnp.nan)
+    if not np.all(inside(known.astype(np.float64))):
+        expected = _interval(above, at_least, below, at_most)
+        raise reject(function, name, expected, known.tolist())
+    return jnp.asarray(known, like.dtype)
+
+
+def _known(value: Any) -> np.ndarray | None:
+    """Return the value of a hyper-parameter, or None if it is known only when the program runs.
+
+    To be asked of the value as it came: within a trace, converting a float makes it a tracer.
+    """
+    if hasattr(value, "__jax_array__") and not isinstance(value, jax.Array):
+        value = value.__jax_array__()
+    try:
+        return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _described(value: Any) -> str:
+    return repr(value) if isinstance(value, str | None) else str(getattr(value, "dtype", value))
+
+
+def _interval(above: float, at_least: float, below: float, at_most: float) -> str:
+    left = f"({above:g}" if above >= at_least else f"[{at_least:g}"
+    return f"in {left}, " + (f"{below:g})" if below <= at_most else f"{at_most:g}]")
 
 
 def broadcastable(
@@ -226,7 +250,8 @@ def classes(
     index = index[..., None]
     in_range = (index >= 0) & (index < scores.shape[-1])
     # Multiplied rather than selected: the gradient of an out-of-range label must be NaN as well.
-    scores = jnp.where(mask, scores * jnp.where(in_range, 1.0, jnp.nan).astype(scores.dtype), 0)
+    seen = in_range | ~jnp.any(mask, axis=-1, keepdims=True)
+    scores = jnp.where(mask, scores, 0) * jnp.where(seen, 1.0, jnp.nan).astype(scores.dtype)
     is_label = index == jnp.arange(scores.shape[-1], dtype=index.dtype)
     return scores, is_label & mask, mask
 

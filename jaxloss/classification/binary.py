@@ -74,20 +74,21 @@ def sigmoid_binary_cross_entropy(
         function, "label_smoothing", label_smoothing, logits, at_least=0.0, at_most=1.0
     )
     labels = (1 - smoothing) * labels + smoothing / 2
-    return arguments.masked(scale * cross_entropy(logits, labels, pos_weight), mask)
+    return arguments.masked(cross_entropy(logits, labels, scale * pos_weight, scale), mask)
 
 
-def cross_entropy(logits: Array, labels: Array, pos_weight: Array | float = 1.0) -> Array:
-    """Return the formula of the binary cross-entropy from one exponential.
+def cross_entropy(
+    logits: Array, labels: Array, positive: Array | float = 1.0, negative: Array | float = 1.0
+) -> Array:
+    """Return the formula of the binary cross-entropy, its two terms weighted, from one exponential.
 
     Both terms share `log(1 + exp(-|logits|))`; what is left is `|logits|` times the weight of the
     side that the logit is not on. Nothing cancels, and a weight of 0 silences an infinite logit.
     """
-    positive, size = numerics.fold(logits)
-    weight = pos_weight * labels
-    against = jnp.where(positive, 1 - labels, weight)
-    shared = jnp.log1p(jnp.exp(-size))
-    return (weight + 1 - labels) * shared + numerics.weighted(against, size)
+    above, size = numerics.fold(logits)
+    against = jnp.where(above, negative * (1 - labels), positive * labels)
+    shared = (negative + (positive - negative) * labels) * jnp.log1p(jnp.exp(-size))
+    return shared + numerics.weighted(against, size)
 
 
 def sigmoid_focal_loss(

@@ -173,7 +173,10 @@ def _cross_entropy(
         )
     z_loss = arguments.hyper(function, "z_loss", z_loss, logits[..., 0], at_least=0.0)
     loss = jnp.sum(numerics.weighted(labels, parts.surprisal()), axis=-1)
-    return loss + numerics.weighted(z_loss, parts.log_normalizer() ** 2)
+    normalizer = parts.log_normalizer()
+    # Silenced before it is squared: the slope of an infinite square is infinite, too.
+    normalizer = jnp.where((z_loss == 0) & jnp.isinf(normalizer), 0, normalizer)
+    return loss + z_loss * normalizer**2
 
 
 def smooth_labels(

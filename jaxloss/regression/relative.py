@@ -116,5 +116,5 @@ def symmetric_absolute_percentage_error(
     )
     epsilon = arguments.hyper(function, "epsilon", epsilon, targets, above=0.0)
     size = numerics.absolute(predictions) + numerics.absolute(targets)
-    loss = 2 * numerics.absolute(predictions - targets) / jnp.maximum(size, epsilon)
+    loss = 2 * (numerics.absolute(predictions - targets) / jnp.maximum(size, epsilon))
     return arguments.masked(loss, mask)

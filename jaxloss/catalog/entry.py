@@ -1,0 +1,61 @@
+"""What is known of a loss, in one place and readable by machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxloss.catalog.claims import Claim
+from jaxloss.catalog.kinds import Kind
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a loss.
+
+    Attributes:
+      loss: the function itself.
+      family: the room it lives in.
+      purpose: what it is for, in one line.
+      character: what it does with errors, in one line: a column of the comparison table.
+      when: when to choose it.
+      avoid: when to choose another, and which.
+      formula: in the names of its arguments.
+      source: the publication and equation.
+      arguments: the kind of each data argument, by name, in order.
+      reference: the formula again, for one example, in the arithmetic of mpmath; independent of
+        the loss, and never clever.
+      claims: what mathematics says of it, each checked by `jaxloss.verify`.
+      non_claims: what one might expect and should not.
+      settings: hyper-parameters under which it is verified, besides the defaults.
+      impossible: for hyper-parameters, values that must be refused.
+      required: arguments without a default, for calls with default settings.
+      name: the public name, where it is not the function's own.
+    """
+
+    loss: Callable[..., Any]
+    family: str
+    purpose: str
+    character: str
+    when: str
+    avoid: str
+    formula: str
+    source: str
+    arguments: Mapping[str, Kind]
+    reference: Callable[..., Any]
+    claims: tuple[Claim, ...] = ()
+    non_claims: tuple[str, ...] = ()
+    settings: tuple[Mapping[str, Any], ...] = ()
+    impossible: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    required: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Take the name of the loss where none is given."""
+        object.__setattr__(self, "name", self.name or self.loss.__name__)
+
+    @property
+    def page(self) -> str:
+        """The loss's own documentation."""
+        return self.loss.__doc__ or ""

@@ -1,0 +1,243 @@
+"""Kinds of arguments: what an argument ranges over, and the samples on which losses break.
+
+A kind hands out rows, one for each example, in four modes:
+
+* `generic`: random, asymmetric, of ordinary size, where every formula is smooth;
+* `spread`: over many orders of magnitude, and close to each other;
+* `singular`: zeros, ties, equal and boundary values, where formulas change character;
+* `extreme`: as large and as small as float32 allows.
+
+and, for values that must not pass unnoticed, `invalid`, and `infinite` ones with the finite
+values `towards` them, by which a limit is recognised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+
+Array = np.ndarray
+Draw = Callable[[np.random.Generator, int], Array]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What an argument ranges over.
+
+    Attributes:
+      name: printed in reports.
+      generic: draws `[n, *event]` rows of ordinary size.
+      spread: draws `[n, *event]` rows of all sizes.
+      singular: the rows at which to look closely, `[k, *event]`.
+      extreme: the largest and smallest rows, `[k, *event]`.
+      invalid: rows that are no such argument, `[k, *event]`.
+      infinite: rows with infinite entries that have a meaning.
+      towards: for each infinite row one, large but finite, that stands for the limit.
+      discrete: whether the rows are integers.
+      differentiable: whether losses are differentiated in it.
+    """
+
+    name: str
+    generic: Draw
+    spread: Draw
+    singular: Array
+    extreme: Array
+    invalid: Array = field(default_factory=lambda: np.zeros(0))
+    infinite: Array = field(default_factory=lambda: np.zeros(0))
+    towards: Array = field(default_factory=lambda: np.zeros(0))
+    discrete: bool = False
+    differentiable: bool = True
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return tuple(self.singular.shape[1:])
+
+
+def _rows(*rows: object) -> Array:
+    return np.array(rows)
+
+
+def _magnitudes(rng: np.random.Generator, shape: Sequence[int], low: float, high: float) -> Array:
+    size = 10 ** rng.uniform(low, high, shape)
+    return size * rng.choice([-1.0, 1.0], shape)
+
+
+def reals() -> Kind:
+    """Any real number, one for each element."""
+
+    def spread(rng: np.random.Generator, n: int) -> Array:
+        # Half of them around 1, to differ from another such argument by little.
+        return np.where(
+            np.arange(n) % 2, _magnitudes(rng, (n,), -8, 6), 1 + _magnitudes(rng, (n,), -6, -2)
+        )
+
+    return Kind(
+        "reals",
+        generic=lambda rng, n: rng.normal(0.3, 2.0, n),
+        spread=spread,
+        singular=_rows(0.0, -0.0, 1.0, -1.0, 2.0, 0.5),
+        extreme=_rows(1e4, -1e4, 1e18, -1.5e38, 1e-30, -1e-36),
+    )
+
+
+def above_minus_one() -> Kind:
+    """Real numbers above -1, mostly positive: counts, prices."""
+    return Kind(
+        "reals > -1",
+        generic=lambda rng, n: rng.gamma(2.0, 2.0, n) - 0.5,
+        spread=lambda rng, n: np.abs(_magnitudes(rng, (n,), -6, 5)),
+        singular=_rows(0.0, 1.0, 2.0, -0.5, 0.5),
+        extreme=_rows(1e4, 1e18, 1.5e38, 1e-30, -0.999),
+        invalid=_rows(-1.5, -100.0),
+    )
+
+
+def log_odds() -> Kind:
+    """The logit of one yes-or-no label."""
+    return Kind(
+        "log-odds",
+        generic=lambda rng, n: rng.normal(0.3, 2.0, n),
+        spread=lambda rng, n: _magnitudes(rng, (n,), -6, 1.8),
+        singular=_rows(0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 20.0, -20.0),
+        extreme=_rows(1e4, -1e4, 60.0, -60.0, 100.0, -1.5e38, 1e-30),
+        infinite=_rows(np.inf, -np.inf),
+        towards=_rows(1e4, -1e4),
+    )
+
+
+def shares() -> Kind:
+    """A yes-or-no label, hard or soft: numbers in [0, 1]."""
+    return Kind(
+        "labels in [0, 1]",
+        generic=lambda rng, n: rng.uniform(0.05, 0.95, n),
+        spread=lambda rng, n: rng.integers(0, 2, n).astype(float),
+        singular=_rows(0.0, 1.0, 0.5),
+        extreme=_rows(0.0, 1.0, 1e-30, 1 - 2.0**-20),
+        invalid=_rows(-0.5, 2.0, -100.0, 255.0),
+    )
+
+
+def signs() -> Kind:
+    """A label of two classes as a sign."""
+    return Kind(
+        "labels in {-1, 1}",
+        generic=lambda rng, n: rng.choice([-1.0, 1.0], n),
+        spread=lambda rng, n: rng.choice([-1.0, 1.0], n),
+        singular=_rows(-1.0, 1.0),
+        extreme=_rows(-1.0, 1.0),
+        invalid=_rows(0.0, 0.5, 2.0, -100.0),
+        differentiable=False,
+    )
+
+
+def logits(classes: int = 4) -> Kind:
+    """Scores of classes of which the softmax is taken."""
+    base = np.linspace(-1.0, 1.0, classes)
+
+    def one(value: float, at: int = 0) -> Array:
+        row = base.copy()
+        row[at] = value
+        return row
+
+    return Kind(
+        f"logits of {classes} classes",
+        generic=lambda rng, n: rng.normal(0.0, 2.0, (n, classes)),
+        spread=lambda rng, n: _magnitudes(rng, (n, classes), -5, 1.7),
+        singular=_rows(
+            np.zeros(classes),
+            np.ones(classes),
+            np.minimum(base, 0.0),  # the largest ones tie
+            np.maximum(base, 0.0),  # the smallest ones tie
+            np.eye(classes)[1],
+            one(20.0),
+        ),
+        extreme=_rows(base * 1e4, one(60.0), one(1e7) + 1e7, base * 1e-30, one(-1.5e38), one(300.0)),
+        infinite=_rows(one(-np.inf), one(-np.inf, -1), one(np.inf, 1)),
+        towards=_rows(one(-1e5), one(-1e5, -1), one(1e5, 1)),
+    )
+
+
+def scores(classes: int = 4) -> Kind:
+    """Scores of classes that are compared, not exponentiated."""
+    like = logits(classes)
+    return Kind(
+        f"scores of {classes} classes",
+        generic=like.generic,
+        spread=like.spread,
+        singular=like.singular,
+        extreme=like.extreme[[0, 1, 3, 5]],
+        infinite=like.infinite[:2],
+        towards=like.towards[:2],
+    )
+
+
+def labels(classes: int = 4) -> Kind:
+    """The index of a class."""
+    draw: Draw = lambda rng, n: rng.integers(0, classes, n)
+    return Kind(
+        f"labels < {classes}",
+        generic=draw,
+        spread=draw,
+        singular=np.arange(classes),
+        extreme=np.arange(classes),
+        invalid=_rows(-1, classes, 255, -100),
+        discrete=True,
+        differentiable=False,
+    )
+
+
+def simplex(classes: int = 4) -> Kind:
+    """A distribution over classes, hard or soft."""
+    corners = np.eye(classes)
+    return Kind(
+        f"distributions over {classes} classes",
+        generic=lambda rng, n: rng.dirichlet(np.linspace(1.0, 2.5, classes), n),
+        spread=lambda rng, n: corners[rng.integers(0, classes, n)],
+        singular=_rows(*corners[:3], np.full(classes, 1 / classes), (corners[0] + corners[1]) / 2),
+        extreme=corners,
+        invalid=_rows(corners[0] - 0.5 * corners[1], -corners[0]),
+    )
+
+
+def vectors(size: int = 4) -> Kind:
+    """Vectors of which the direction counts."""
+    base = np.linspace(-1.0, 2.0, size)
+
+    def spread(rng: np.random.Generator, n: int) -> Array:
+        return (base + 1e-3 * rng.normal(size=(n, size))) * 10 ** rng.uniform(-4, 4, (n, 1))
+
+    return Kind(
+        f"vectors of length {size}",
+        generic=lambda rng, n: rng.normal(0.2, 1.0, (n, size)),
+        spread=spread,
+        singular=_rows(np.zeros(size), base, -base, np.ones(size), np.eye(size)[0]),
+        extreme=_rows(base * 1e20, base * 1e-30, np.eye(size)[0] * 1.5e38, base * 1e4),
+    )
+
+
+def example(value: object) -> Kind:
+    """A kind guessed from an example: what varies around the array given."""
+    array = np.asarray(value)
+    if not np.issubdtype(array.dtype, np.floating):
+        fixed: Draw = lambda rng, n: array
+        return Kind(
+            "as given", fixed, fixed, array[None], array[None], discrete=True, differentiable=False
+        )
+    array = array.astype(np.float64)
+    return Kind(
+        f"around the example {array.shape}",
+        generic=lambda rng, n: array + 0.1 * rng.normal(size=array.shape),
+        spread=lambda rng, n: array * 10 ** rng.uniform(-3, 1, array.shape),
+        singular=np.stack([np.zeros_like(array), np.ones_like(array), array]),
+        extreme=np.stack([1e4 * array, 1e-30 * array]),
+    )
+
+
+def grid(modes: Sequence[Array]) -> list[Array]:
+    """Combine the rows of several arguments in every way: equal ones, opposite ones, all."""
+    index = list(product(*(range(len(rows)) for rows in modes)))
+    return [rows[[i[k] for i in index]] for k, rows in enumerate(modes)]

@@ -1,0 +1,210 @@
+"""Does a loss do what mathematics says? The tool this library tests itself with, for any loss.
+
+`check` takes any function, `entry` a loss of the catalogue. Both return a `Report`:
+
+>>> import jax.numpy as jnp
+>>> from jaxloss import verify
+>>> def halved(predictions, targets):
+...     return 0.5 * jnp.abs(predictions - targets)
+>>> report = verify.check(halved, verify.reals(), verify.reals(), claims=[verify.convex("predictions")])
+>>> report["P1"].verdict, report["G1"].verdict
+('pass', 'pass')
+
+A new check is a generator function under `@check(id, title)` (see `jaxloss.verify.frame`) in the
+`CHECKS` of its module; a new claim is a function that returns a `Claim` (`jaxloss.catalog.claims`).
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxloss import catalog
+from jaxloss.catalog.claims import (
+    Claim,
+    bounded,
+    convex,
+    homogeneous,
+    lipschitz,
+    nonnegative,
+    positive_off_target,
+    proper,
+    scale_invariant,
+    shift_invariant,
+    symmetric,
+    zero_at_target,
+)
+from jaxloss.catalog.kinds import (
+    Kind,
+    example,
+    labels,
+    log_odds,
+    logits,
+    reals,
+    scores,
+    shares,
+    signs,
+    simplex,
+    vectors,
+)
+from jaxloss.verify import inputs, transforms, values
+from jaxloss.verify.frame import Check, Note
+from jaxloss.verify.report import Finding, Report
+from jaxloss.verify.subject import Subject
+
+__all__ = [
+    "CHECKS",
+    "Claim",
+    "Finding",
+    "Kind",
+    "Report",
+    "bounded",
+    "check",
+    "convex",
+    "entry",
+    "example",
+    "homogeneous",
+    "labels",
+    "lipschitz",
+    "log_odds",
+    "logits",
+    "nonnegative",
+    "positive_off_target",
+    "proper",
+    "reals",
+    "scale_invariant",
+    "scores",
+    "shares",
+    "shift_invariant",
+    "signs",
+    "simplex",
+    "symmetric",
+    "vectors",
+    "zero_at_target",
+]
+
+CHECKS: tuple[Check, ...] = (*values.CHECKS, *inputs.CHECKS, *transforms.CHECKS)
+
+
+def check(
+    loss: Callable[..., Any],
+    *arguments: Any,
+    claims: Sequence[Claim] = (),
+    reference: Callable[..., Any] | None = None,
+    settings: Sequence[Mapping[str, Any]] = ({},),
+    only: Sequence[str] | None = None,
+    strict: bool = False,
+    name: str | None = None,
+    seed: int = 0,
+) -> Report:
+    """Verify any loss.
+
+    Args:
+      loss: called as `loss(*arguments, **setting)`; returns one value for each example (or any
+        array, when the checks of single examples are skipped).
+      *arguments: for each data argument its kind (`verify.reals()`, `verify.labels(10)`), or an
+        example array, around which samples are then drawn.
+      claims: what mathematics says of it (`verify.convex("predictions")`).
+      reference: the formula for one example in mpmath arithmetic; takes a number, an integer or a
+        list for each argument, and the hyper-parameters. Without it values go unchecked.
+      settings: hyper-parameters to verify it under; the first are taken as the defaults.
+      only: ids of the checks to run (claims are `P1`, `P2`, ...); None for all.
+      strict: also demand this library's error messages.
+      name: for the report; the function's own by default.
+      seed: of all random choices.
+
+    Returns:
+      A `Report`.
+
+    Raises:
+      TypeError: if there are more arguments than the loss takes.
+      ValueError: if `only` names a check that does not exist.
+    """
+    kinds = [a if isinstance(a, Kind) else example(a) for a in arguments]
+    names = _positional(loss, len(kinds))
+    subject = Subject(
+        name or getattr(loss, "__name__", repr(loss)),
+        loss,
+        dict(zip(names, kinds, strict=True)),
+        settings=settings,
+        claims=claims,
+        reference=reference,
+        strict=strict,
+        seed=seed,
+    )
+    return _run(subject, only)
+
+
+def entry(name: str, *, only: Sequence[str] | None = None, seed: int = 0) -> Report:
+    """Verify a loss of the catalogue against everything the catalogue says of it.
+
+    Args:
+      name: the public name of a loss.
+      only: ids of the checks to run; None for all.
+      seed: of all random choices.
+
+    Returns:
+      A `Report`.
+
+    Raises:
+      KeyError: for a loss that is not in the catalogue.
+
+    Example:
+      >>> from jaxloss import verify
+      >>> verify.entry("huber_loss", only=["V1", "D1"]).ok
+      True
+    """
+    known = catalog.get(name)
+    required = dict(known.required)
+    subject = Subject(
+        known.name,
+        known.loss,
+        known.arguments,
+        settings=[required, *({**required, **s} for s in known.settings)],
+        claims=known.claims,
+        reference=known.reference,
+        impossible=known.impossible,
+        seed=seed,
+    )
+    return _run(subject, only)
+
+
+def _positional(loss: Callable[..., Any], count: int) -> list[str]:
+    names = [
+        p.name
+        for p in inspect.signature(loss).parameters.values()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(names) < count:
+        raise TypeError(f"check: the loss takes {len(names)} data arguments, got {count}.")
+    return names[:count]
+
+
+def _run(subject: Subject, only: Sequence[str] | None) -> Report:
+    claims = [Check(f"P{i}", str(c), c.check) for i, c in enumerate(subject.claims, 1)]
+    chosen = [*CHECKS, *claims]
+    if only is not None:
+        unknown = set(only) - {c.id for c in chosen}
+        if unknown:
+            have = ", ".join(c.id for c in chosen)
+            raise ValueError(f"verify: only must name checks among {have}, got {sorted(unknown)}.")
+        chosen = [c for c in chosen if c.id in only]
+    start = time.perf_counter()
+    findings = tuple(c(subject) for c in chosen)
+    return Report(
+        subject.name, findings, subject.seed, _environment(), time.perf_counter() - start
+    )
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "backend": jax.default_backend(),
+        "devices": str(len(jax.devices())),
+    }

@@ -1,0 +1,242 @@
+"""What happens at the edge: singular, extreme, infinite, invalid and masked inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxloss.verify.frame import Outcome, Skip, check, rows, under
+from jaxloss.verify.subject import Subject
+from jaxloss.verify.values import LARGEST
+
+Array = np.ndarray
+
+
+@check("S1", "finite value and gradient at singular points")
+def singular(subject: Subject) -> Outcome:
+    """Zeros, ties, equal inputs, boundaries: nothing may be NaN or infinite, in float32."""
+    for setting in subject.settings:
+        args = subject.draw("singular")
+        value, slopes = subject.evaluate(args, setting)
+        yield from rows(~np.isfinite(value), args, lambda i, v=value: f"value {v[i]}{under(setting)}")
+        for name, slope in zip(subject.names, slopes, strict=True):
+            say = lambda i, s=slope, n=name: f"d/d{n} is {s[i]}{under(setting)}"
+            yield from rows(~np.isfinite(slope), args, say)
+
+
+@check("S2", "extreme inputs overflow only where mathematics does")
+def extreme(subject: Subject) -> Outcome:
+    """Never NaN; infinite in float32 only where the float64 result does not fit."""
+    for setting in subject.settings:
+        args = subject.draw("extreme")
+        value, slopes = subject.evaluate(args, setting)
+        wide, wide_slopes = subject.evaluate(args, setting, "float64")
+        named = [("value", value, wide)]
+        named += [(f"d/d{n}", s, w) for n, s, w in zip(subject.names, slopes, wide_slopes, strict=True)]
+        for name, got, truth in named:
+            with np.errstate(invalid="ignore"):
+                wrong = np.isnan(got) | (~np.isfinite(got) & (np.abs(truth) < LARGEST["float32"]))
+            say = lambda i, g=got, t=truth, n=name: f"{n} is {g[i]}, in float64 {t[i]}"
+            yield from rows(wrong, args, lambda i, s=say: s(i) + under(setting))
+
+
+@check("S3", "an impossible value makes value and gradient NaN")
+def invalid(subject: Subject) -> Outcome:
+    """A label out of range must not become a plausible number, nor leave a finite gradient."""
+    if not any(k.invalid.size for k in subject.kinds):
+        raise Skip("no argument has impossible values")
+    for k, kind in enumerate(subject.kinds):
+        for bad in kind.invalid:
+            args = [np.copy(a) for a in subject.draw("generic")]
+            args[k][0] = bad
+            value, slopes = subject.evaluate(args, subject.default)
+            # The gradient that trains a model is the first argument's.
+            flows = not subject.differentiable[0] or np.isnan(slopes[0][0]).any()
+            if not (np.isnan(value[0]).all() and flows):
+                yield f"{subject.names[k]}={bad}: value {value[0]}, gradient {slopes[0][0]}"
+
+
+@check("S4", "infinite inputs give the limit")
+def infinite(subject: Subject) -> Outcome:
+    """A logit of infinity gives what ever larger logits tend to, and no NaN gradient."""
+    if not any(k.infinite.size for k in subject.kinds):
+        raise Skip("no argument has meaningful infinities")
+    for setting in subject.settings:
+        for k, kind in enumerate(subject.kinds):
+            for row, near in zip(kind.infinite, kind.towards, strict=True):
+                args = [np.copy(a) for a in subject.draw("spread")]
+                finite = [np.copy(a) for a in args]
+                further = [np.copy(a) for a in args]
+                args[k][:], finite[k][:], further[k][:] = row, near, np.where(np.isinf(row), 2 * near, near)
+                got, slopes = subject.evaluate(args, setting)
+                here, there = (subject.value(a, setting, "float64") for a in (finite, further))
+                settled = np.abs(there - here) <= 1e-9 * (1 + np.abs(here))
+                with np.errstate(invalid="ignore"):
+                    right = np.where(settled, np.abs(got - here) <= 1e-5 * (1 + np.abs(here)), np.isposinf(got))
+                say = lambda i, g=got, h=here: f"value {g[i]}, limit {h[i]:g}{under(setting)}"
+                yield from rows(~right, args, say)
+                nan = np.isnan(slopes[k]).reshape(len(right), -1).any(-1) & settled
+                yield from rows(nan, args, lambda i, s=slopes[k]: f"gradient {s[i]}")
+
+
+@check("S5", "NaN is passed on")
+def not_a_number(subject: Subject) -> Outcome:
+    """A NaN in any floating argument makes that example's loss NaN."""
+    for k, kind in enumerate(subject.kinds):
+        if kind.discrete:
+            continue
+        args = [np.copy(a) for a in subject.draw("generic")]
+        args[k][0] = np.nan
+        value = subject.value(args, subject.default)
+        if not np.isnan(value.ravel()[0] if value.ndim else value):
+            yield f"NaN in {subject.names[k]}: value {value.ravel()[0]}"
+
+
+def _needs_masks(subject: Subject) -> None:
+    if not subject.masks:
+        raise Skip("the loss takes no where=")
+
+
+def _garbage(kind: Any, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Return what may stand behind a mask: anything."""
+    if kind.discrete:
+        return rng.choice([-100, 255, -1], shape)
+    return rng.choice([np.nan, np.inf, -np.inf, 1e30, -1e30], shape)
+
+
+@check("M1", "what is masked is 0 and is not looked at")
+def masks(subject: Subject) -> Outcome:
+    """Garbage behind the mask changes no bit of value or gradient, and gets exact zeros."""
+    _needs_masks(subject)
+    args = subject.draw("generic")
+    rng = np.random.default_rng([subject.seed, 5])
+    for setting in subject.ends:
+        for where in _mask_shapes(subject, args, rng):
+            yield from _behind(subject, args, setting, where, rng)
+        nothing = np.zeros(len(args[0]), bool)
+        value, slopes = subject.evaluate(args, setting, where=nothing)
+        if value.any() or any(s.any() for s in slopes):
+            yield f"all masked: value {value[0]} or gradient is not 0{under(setting)}"
+
+
+def _mask_shapes(subject: Subject, args: list[Array], rng: np.random.Generator) -> list[Array]:
+    """Return masks of examples, and of the entries of an event where there is one."""
+    examples = rng.random(len(args[0])) < 0.6
+    if not subject.kinds[0].event:
+        return [examples]
+    return [examples, rng.random(args[0].shape) < 0.7]
+
+
+def _behind(
+    subject: Subject, args: list[Array], setting: dict[str, Any], where: Array, rng: np.random.Generator
+) -> Outcome:
+    dirty, hidden = [], []
+    for kind, a in zip(subject.kinds, args, strict=True):
+        # An integer label belongs to its example: a mask of entries does not hide it.
+        mask = where if where.ndim <= a.ndim else where.any(axis=-1)
+        mask = np.broadcast_to(mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim)), a.shape)
+        hidden.append(~mask)
+        dirty.append(np.where(mask, a, _garbage(kind, rng, a.shape)))
+    clean = subject.evaluate(args, setting, where=where)
+    value, slopes = subject.evaluate(dirty, setting, where=where)
+    kind_of_mask = f"mask of shape {where.shape}{under(setting)}"
+    if not np.array_equal(value, clean[0]):
+        yield f"{kind_of_mask}: garbage behind it changes the value"
+    gone = ~(where if where.ndim == value.ndim else where.any(axis=-1))
+    if value[gone].any():
+        yield f"{kind_of_mask}: value {value[gone]} where masked"
+    for name, slope, before, unseen in zip(subject.names, slopes, clean[1], hidden, strict=True):
+        if not np.array_equal(slope, before):
+            yield f"{kind_of_mask}: garbage behind it changes d/d{name}"
+        if slope[unseen].any():
+            yield f"{kind_of_mask}: d/d{name} is not 0 where masked"
+
+
+@check("M2", "a mask of examples leaves the others alone")
+def others(subject: Subject) -> Outcome:
+    """The unmasked examples have the loss they have without a mask."""
+    _needs_masks(subject)
+    args = subject.draw("generic")
+    where = np.arange(len(args[0])) % 3 > 0
+    for setting in subject.ends:
+        plain = subject.value(args, setting)
+        masked = subject.value(args, setting, where=where)
+        wrong = where & (np.abs(masked - plain) > 1e-5 * (1e-3 + np.abs(plain)))
+        yield from rows(wrong, args, lambda i, a=masked, b=plain: f"{a[i]} instead of {b[i]}")
+
+
+@check("M3", "examples do not see each other")
+def independent(subject: Subject) -> Outcome:
+    """Reordering the examples reorders the losses."""
+    args = subject.draw("generic")
+    order = np.random.default_rng([subject.seed, 6]).permutation(len(args[0]))
+    for setting in subject.settings:
+        value = subject.value(args, setting)
+        if value.ndim == 0 or len(value) != len(args[0]):
+            raise Skip("the loss does not return one value for each example")
+        moved = subject.value([a[order] for a in args], setting)
+        wrong = np.abs(moved - value[order]) > 1e-5 * (1e-3 + np.abs(moved))
+        yield from rows(wrong, args, lambda i, a=moved, b=value: f"{a[i]} after reordering")
+
+
+@check("E1", "shapes and dtypes that do not fit are refused by name")
+def misfits(subject: Subject) -> Outcome:
+    """A trailing axis too many, a string, integers for predictions: errors that say what and where."""
+    if not subject.strict:
+        raise Skip("only asked of losses that follow this library's laws")
+    arrays = subject.cast(subject.draw("generic"), "float32")
+    for k in range(1, len(arrays)):
+        crooked = [a[:, None] if i == k else a for i, a in enumerate(arrays)]
+        yield from _refused(subject, crooked, ValueError, subject.names[k])
+    numbers = [arrays[0].astype("int32"), *arrays[1:]]
+    yield from _refused(subject, numbers, TypeError, subject.names[0])
+    yield from _refused(subject, ["three", *arrays[1:]], TypeError, subject.names[0])
+    if subject.masks:
+        short = arrays[0].reshape(-1)[:1] > 0
+        yield from _refused(subject, arrays, ValueError, "where", where=short)
+
+
+def _refused(subject: Subject, args: list[Any], kind: type, argument: str, **more: Any) -> Outcome:
+    try:
+        # Traced, not run: these errors are promised at trace time.
+        jax.eval_shape(lambda: subject.loss(*args, **(subject.default | more)))
+    except kind as error:
+        if argument not in str(error) or not _names_function(subject, str(error)):
+            yield f"{argument}: the message does not name function and argument: {error}"
+    except Exception as error:
+        yield f"{argument}: {type(error).__name__} instead of {kind.__name__}: {error}"
+    else:
+        yield f"{argument}: accepted"
+
+
+def _names_function(subject: Subject, message: str) -> bool:
+    return message.split(":")[0] in (subject.name, getattr(subject.loss, "__name__", ""), *_INNER)
+
+
+# Functions whose errors come from the one they stand for.
+_INNER = ("softmax_cross_entropy",)
+
+
+@check("E2", "impossible hyper-parameters raise, or give NaN when traced")
+def impossible(subject: Subject) -> Outcome:
+    """Known while tracing: `ValueError`. Known only later: NaN, never a plausible number."""
+    if not subject.impossible:
+        raise Skip("no hyper-parameter has impossible values")
+    args = subject.draw("generic")
+    arrays = subject.cast(args, "float32")
+    for name, bad_ones in subject.impossible.items():
+        for bad in bad_ones:
+            yield from _refused(subject, arrays, ValueError, name, **{name: bad})
+            if np.ndim(bad) == 0:
+                setting = next((s for s in subject.settings if name in s), subject.default)
+                value = subject.value(args, {**setting, name: bad})
+                if not np.isnan(value).all():
+                    yield f"{name}={bad} when traced: value {value.ravel()[0]}"
+
+
+CHECKS = (
+    singular, extreme, invalid, infinite, not_a_number,
+    masks, others, independent, misfits, impossible,
+)  # fmt: skip

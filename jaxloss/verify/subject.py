@@ -1,0 +1,240 @@
+"""A loss under verification: its samples, its evaluation in every dtype, its exact values.
+
+Everything that is compiled or computed to high precision is kept, because many checks ask for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxloss.catalog.claims import Claim
+from jaxloss.catalog.kinds import Kind, grid
+from jaxloss.verify import oracle
+
+Array = np.ndarray
+
+ROWS = 32
+HALF = ("bfloat16", "float16")
+
+
+class Subject:
+    """A loss with the kinds of its arguments and what is claimed of it.
+
+    Attributes:
+      name: for messages.
+      loss: the function, called as `loss(*args, **setting)`.
+      arguments: the kind of each data argument, by name.
+      settings: hyper-parameters under which it is verified; the first are the defaults.
+      claims: what is claimed of it.
+      reference: its formula in mpmath arithmetic, or None.
+      impossible: hyper-parameter values that it must refuse.
+      masks: whether it takes `where`.
+      rng: the source of all random choices.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        loss: Callable[..., Any],
+        arguments: Mapping[str, Kind],
+        *,
+        settings: Sequence[Mapping[str, Any]] = ({},),
+        claims: Sequence[Claim] = (),
+        reference: Callable[..., Any] | None = None,
+        impossible: Mapping[str, Sequence[Any]] | None = None,
+        strict: bool = True,
+        seed: int = 0,
+    ) -> None:
+        """Collect what is known; nothing is computed yet."""
+        self.name, self.loss, self.arguments = name, loss, dict(arguments)
+        self.names = list(arguments)
+        self.kinds = list(arguments.values())
+        self.settings = [dict(s) for s in settings]
+        self.claims, self.reference = tuple(claims), reference
+        self.impossible = dict(impossible or {})
+        self.masks = "where" in inspect.signature(loss).parameters
+        self.strict = strict
+        self.seed = seed
+        self.rng = np.random.default_rng(seed)
+        self._exact: dict[Any, oracle.Exact] = {}
+        self._programs: dict[Any, Callable[..., Any]] = {}
+
+    @property
+    def differentiable(self) -> list[bool]:
+        """Which arguments the loss is differentiated in."""
+        return [k.differentiable for k in self.kinds]
+
+    # Samples
+
+    def draw(self, mode: str) -> list[Array]:
+        """Return rows of every argument in a mode, exact in float32; the same ones each time."""
+        return list(self._draw(mode))
+
+    @functools.cache  # noqa: B019  (a subject lives as long as its verification)
+    def _draw(self, mode: str) -> tuple[Array, ...]:
+        rng = np.random.default_rng([self.seed, *mode.encode()])
+        if mode in ("generic", "spread"):
+            columns = [getattr(k, mode)(rng, ROWS) for k in self.kinds]
+        else:
+            columns = grid([getattr(k, mode) for k in self.kinds])
+            # As many rows as in the other modes, so that all share one compiled program.
+            chosen = np.sort(np.resize(rng.permutation(len(columns[0])), ROWS))
+            columns = [c[chosen] for c in columns]
+        return tuple(
+            np.asarray(c) if k.discrete else np.float32(c).astype(np.float64)
+            for k, c in zip(self.kinds, columns, strict=True)
+        )
+
+    def coarse(self) -> list[Array]:
+        """Return generic and small rows that bfloat16 and float16 both hold exactly."""
+        return [
+            a if k.discrete else _round_to_half(np.concatenate([a, _shrunk(k, a)]))
+            for k, a in zip(self.kinds, self._doubled(), strict=True)
+        ]
+
+    def _doubled(self) -> list[Array]:
+        args = self.draw("generic")
+        return [np.concatenate([a, a]) if k.discrete else a for k, a in zip(self.kinds, args, strict=True)]
+
+    # Evaluation
+
+    def value(
+        self,
+        args: Sequence[Array],
+        setting: Mapping[str, Any],
+        dtype: str = "float32",
+        *,
+        loss: Callable[..., Any] | None = None,
+        where: Array | None = None,
+    ) -> Array:
+        """Return the losses, computed in a dtype, as float64."""
+        return self.evaluate(args, setting, dtype, loss, where)[0]
+
+    def slopes(
+        self,
+        args: Sequence[Array],
+        setting: Mapping[str, Any],
+        dtype: str = "float64",
+        *,
+        where: Array | None = None,
+    ) -> list[Array]:
+        """Return the gradient of the summed losses in each argument, as float64."""
+        return self.evaluate(args, setting, dtype, None, where)[1]
+
+    def evaluate(
+        self,
+        args: Sequence[Array],
+        setting: Mapping[str, Any],
+        dtype: str = "float32",
+        loss: Callable[..., Any] | None = None,
+        where: Array | None = None,
+    ) -> tuple[Array, list[Array]]:
+        """Return the losses and the gradient of their sum, computed in a dtype, as float64."""
+        with precision(dtype):
+            value, slopes = self.program(value_and_slopes, loss)(
+                self.cast(args, dtype), self.hyper(setting, dtype), where
+            )
+        filled = iter(slopes)
+        gradient = [
+            _as_float64(next(filled)) if d else np.zeros(np.shape(a))
+            for d, a in zip(self.differentiable, args, strict=True)
+        ]
+        return _as_float64(value), gradient
+
+    def cast(self, args: Sequence[Array], dtype: str) -> list[jax.Array]:
+        """Convert rows to arrays of a dtype; discrete ones stay integers."""
+        return [
+            jnp.asarray(a) if k.discrete else jnp.asarray(a, dtype)
+            for k, a in zip(self.kinds, args, strict=True)
+        ]
+
+    def hyper(self, setting: Mapping[str, Any], dtype: str) -> dict[str, jax.Array]:
+        """Convert hyper-parameters for a call with inputs of a dtype."""
+        return {k: jnp.asarray(v, wide(dtype)) for k, v in setting.items()}
+
+    def program(
+        self, build: Callable[..., Callable[..., Any]], loss: Callable[..., Any] | None = None
+    ) -> Callable[..., Any]:
+        """Return `jax.jit(build(self, loss))`, the same one each time it is asked for."""
+        key = (build, loss)
+        if key not in self._programs:
+            self._programs[key] = jax.jit(build(self, loss or self.loss))
+        return self._programs[key]
+
+    def exact(self, mode: str, setting: Mapping[str, Any], args: Sequence[Array] | None = None) -> oracle.Exact:
+        """Return the reference's values and one-sided derivatives on the rows of a mode."""
+        assert self.reference is not None
+        key = (mode, repr(setting))
+        if key not in self._exact:
+            rows = self.draw(mode) if args is None else args
+            # The loss sees its hyper-parameters in float32, and so must the reference.
+            rounded = {k: np.float32(v) for k, v in setting.items()}
+            self._exact[key] = oracle.exact(self.reference, rows, rounded, self.differentiable)
+        return self._exact[key]
+
+    @property
+    def default(self) -> dict[str, Any]:
+        """The setting without choices."""
+        return self.settings[0]
+
+    @property
+    def tuned(self) -> list[dict[str, Any]]:
+        """The settings with choices, or the default where there are none."""
+        return self.settings[1:] or self.settings
+
+    @property
+    def ends(self) -> list[dict[str, Any]]:
+        """The first and the last setting."""
+        return self.settings if len(self.settings) < 2 else [self.settings[0], self.settings[-1]]
+
+
+def value_and_slopes(subject: Subject, loss: Callable[..., Any]) -> Callable[..., Any]:
+    """Build the losses and their gradient in every differentiable argument."""
+    chosen = [i for i, d in enumerate(subject.differentiable) if d]
+
+    def program(arrays: list[Any], hyper: dict[str, Any], where: Any = None) -> Any:
+        def total(*moving: Any) -> Any:
+            full = list(arrays)
+            for i, m in zip(chosen, moving, strict=True):
+                full[i] = m
+            value = loss(*full, **hyper) if where is None else loss(*full, where=where, **hyper)
+            return jnp.sum(value), value
+
+        moving = tuple(arrays[i] for i in chosen)
+        differentiate = jax.value_and_grad(total, tuple(range(len(moving))), has_aux=True)
+        (_, value), slopes = differentiate(*moving)
+        return value, list(slopes)
+
+    return program
+
+
+def precision(dtype: str) -> Any:
+    """Return the context in which a dtype exists: 64-bit types on for float64 only."""
+    return jax.enable_x64(dtype == "float64")
+
+
+def wide(dtype: str) -> str:
+    """Return the dtype in which a loss of inputs of `dtype` must be computed."""
+    return "float32" if dtype in HALF else dtype
+
+
+def _as_float64(array: Any) -> Array:
+    return np.asarray(array).astype(np.float64)
+
+
+def _shrunk(kind: Kind, rows: Array) -> Array:
+    """Return smaller rows where the kind allows it."""
+    return rows * 2.0**-7 if kind.name == "reals" else rows
+
+
+def _round_to_half(rows: Array) -> Array:
+    """Round to numbers with 8 significant bits, and to 0 below float16's normal range."""
+    mantissa, exponent = np.frexp(np.where(np.abs(rows) < 2.0**-13, 0, rows))
+    return np.ldexp(np.round(mantissa * 256) / 256, exponent)

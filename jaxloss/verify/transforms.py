@@ -1,0 +1,124 @@
+"""Is it the same function under every transformation, on every device, in every dtype?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxloss.verify.frame import Outcome, Skip, check
+from jaxloss.verify.subject import HALF, Subject, value_and_slopes, wide
+
+Array = np.ndarray
+
+
+def _differs(got: Any, expected: Any) -> bool:
+    """Tell whether two float32 results differ by more than the order of summation explains."""
+    got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
+    if got.shape != expected.shape:
+        return True
+    scale = np.abs(expected).max(initial=0)
+    return not np.allclose(got, expected, rtol=1e-5, atol=1e-6 * scale, equal_nan=True)
+
+
+def _arrays(subject: Subject) -> list[jax.Array]:
+    return subject.cast(subject.draw("generic"), "float32")
+
+
+@check("T1", "jit equals eager")
+def jitted(subject: Subject) -> Outcome:
+    """Also finds losses that branch on values and cannot be jitted at all."""
+    arrays = _arrays(subject)
+    for setting in subject.ends:
+        eager = subject.loss(*arrays, **setting)
+        if _differs(subject.value(subject.draw("generic"), setting), eager):
+            yield f"jit changes the value, {setting}"
+
+
+@check("T2", "vmap equals the batch")
+def mapped(subject: Subject) -> Outcome:
+    """One example at a time under `vmap` gives what the batch gives."""
+    arrays = _arrays(subject)
+    if len({len(a) if a.ndim else 0 for a in arrays}) != 1:
+        raise Skip("the arguments share no batch axis")
+    setting = subject.settings[-1]
+    batch = subject.value(subject.draw("generic"), setting)
+    single = jax.vmap(lambda *a: subject.loss(*a, **setting))
+    if _differs(jax.jit(single)(*arrays), batch):
+        yield f"vmap changes the value, {setting}"
+
+
+@check("T3", "a hyper-parameter's value does not recompile, and can be differentiated")
+def hyperparameters(subject: Subject) -> Outcome:
+    """Numbers are traced: one compilation serves them all, and they have a finite gradient."""
+    setting = subject.settings[-1]
+    if not setting:
+        raise Skip("no hyper-parameters")
+    arrays = _arrays(subject)
+
+    def total(hyper: Any) -> Any:
+        return jnp.sum(subject.loss(*arrays, **hyper))
+
+    chex.clear_trace_counter()
+    once = jax.jit(jax.value_and_grad(chex.assert_max_traces(total, 1)))
+    first = subject.hyper(setting, "float32")
+    once({k: v * 0.9 for k, v in first.items()})
+    _, slope = once(first)
+    for name, s in slope.items():
+        if not np.isfinite(s).all():
+            yield f"d/d{name} is {s}, {setting}"
+
+
+@check("D1", "dtypes: at least float32 out, the gradient in the input's own")
+def dtypes(subject: Subject) -> Outcome:
+    """Nothing is promoted to float64 that was not float64, with 64-bit types on or off."""
+    for x64 in (False, True):
+        for dtype in (*HALF, "float32", *(("float64",) if x64 else ())):
+            with jax.enable_x64(x64):
+                arrays = subject.cast(subject.draw("generic"), dtype)
+                out, slopes = jax.eval_shape(
+                    value_and_slopes(subject, subject.loss), arrays, subject.default
+                )
+            if out.dtype != wide(dtype):
+                yield f"{dtype} in, {out.dtype} out{', 64-bit types on' if x64 else ''}"
+            for s in slopes:
+                if s.dtype != dtype:
+                    yield f"{dtype} in, gradient {s.dtype}{', 64-bit types on' if x64 else ''}"
+
+
+@check("L1", "split over devices it is the same: auto and explicit meshes, shard_map")
+def sharded(subject: Subject) -> Outcome:
+    """Per-example losses need no word about devices."""
+    count = len(jax.devices())
+    if count < 2:
+        raise Skip("one device only")
+    arrays = _arrays(subject)
+    if any(a.ndim == 0 or len(a) % count for a in arrays):
+        raise Skip("the arguments share no batch axis that the devices divide")
+    setting = subject.default
+    expected = subject.evaluate(subject.draw("generic"), setting)
+    both = value_and_slopes(subject, subject.loss)
+    work = lambda *a: both(list(a), setting)
+    for kind in (AxisType.Auto, AxisType.Explicit):
+        mesh = jax.make_mesh((count,), ("batch",), axis_types=(kind,))
+        placed = [jax.device_put(a, NamedSharding(mesh, P("batch"))) for a in arrays]
+        yield from _same(jax.jit(work)(*placed), expected, subject, f"{kind.name} mesh")
+        if kind is AxisType.Auto:
+            split = jax.shard_map(work, mesh=mesh, in_specs=P("batch"), out_specs=P("batch"))
+            yield from _same(jax.jit(split)(*placed), expected, subject, "shard_map")
+
+
+def _same(got: Any, expected: Any, subject: Subject, how: str) -> Outcome:
+    if _differs(got[0], expected[0]):
+        yield f"{how}: another value"
+    kept = [s for s, d in zip(expected[1], subject.differentiable, strict=True) if d]
+    if any(_differs(a, b) for a, b in zip(got[1], kept, strict=True)):
+        yield f"{how}: another gradient"
+
+
+CHECKS = (jitted, mapped, hyperparameters, dtypes, sharded)

@@ -1,0 +1,264 @@
+"""Is it the right number, and is its derivative the derivative of that number?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxloss.verify import oracle
+from jaxloss.verify.frame import Note, Outcome, Skip, check, rows, under
+from jaxloss.verify.subject import HALF, Subject, precision
+
+Array = np.ndarray
+
+EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+SMALLEST = {"float64": 1e-300, "float32": 1e-36, "float16": 1e-7, "bfloat16": 1e-36}
+LARGEST = {"float64": 1e300, "float32": 3.4e38}
+
+
+def _needs_reference(subject: Subject) -> None:
+    if subject.reference is None:
+        raise Skip("no reference formula was given")
+
+
+def _per_row(array: Array) -> Array:
+    return array.reshape(len(array), -1).sum(axis=-1)
+
+
+def _backward_scale(exact: oracle.Exact, args: list[Array]) -> Array:
+    """Return how much a relative change of the inputs by one may change the value."""
+    scale = np.abs(exact.value)
+    for a, low, high in zip(args, exact.left, exact.right, strict=True):
+        slope = np.fmax(np.abs(np.nan_to_num(low)), np.abs(np.nan_to_num(high)))
+        scale = scale + _per_row(np.abs(a * slope))
+    return scale
+
+
+@check("V1", "value equals the reference formula, to rounding")
+def value(subject: Subject) -> Outcome:
+    """Compare with mpmath, in units of what rounding the inputs would do."""
+    _needs_reference(subject)
+    for setting in subject.settings:
+        for mode in ("generic", "spread", "singular"):
+            args = subject.draw(mode)
+            exact = subject.exact(mode, setting)
+            scale = _backward_scale(exact, args)
+            for dtype in ("float64", "float32"):
+                rounded = {k: np.float32(v) for k, v in setting.items()}
+                got = subject.value(args, rounded, dtype)
+                slack = 16 * EPSILON[dtype] * scale + SMALLEST[dtype]
+                with np.errstate(invalid="ignore"):
+                    wrong = ~(np.abs(got - exact.value) <= slack) & (exact.value < LARGEST[dtype])
+                say = lambda i, g=got, e=exact.value: f"{g[i]:.9g} instead of {e[i]:.9g}"
+                for sentence in rows(wrong, args, say):
+                    yield f"{dtype}, {mode}: {sentence}{under(setting)}"
+
+
+@check("G1", "gradient equals extrapolated differences")
+def gradient(subject: Subject) -> Outcome:
+    """Reverse mode against Ridders, at generic points in float64, every differentiable argument."""
+    args = [a[:6] if len(a) > 6 else a for a in subject.draw("generic")]
+    for setting in subject.tuned:
+        got, difference, error = _along_directions(subject, args, setting)
+        size = np.abs(difference).max() if difference.size else 0
+        slack = 1e-7 * np.abs(difference) + 20 * error + 1e-12 * size
+        wrong = ~(np.abs(got - difference) <= slack)
+        for i in np.flatnonzero(wrong)[:1]:
+            yield (
+                f"derivative {got[i]:.9g}, differences say {difference[i]:.9g} "
+                f"+- {error[i]:.1g}{under(setting)}"
+            )
+
+
+def _along_directions(
+    subject: Subject, args: list[Array], setting: dict[str, Any]
+) -> tuple[Array, Array, Array]:
+    chosen = [i for i, d in enumerate(subject.differentiable) if d]
+    at = np.concatenate([args[i].ravel() for i in chosen])
+    rng = np.random.default_rng([subject.seed, 1])
+    directions = np.eye(at.size) if at.size <= 64 else rng.normal(size=(24, at.size))
+    with precision("float64"):
+        fixed, hyper = subject.cast(args, "float64"), subject.hyper(setting, "float64")
+        shape = jax.eval_shape(lambda f, h: subject.loss(*f, **h), fixed, hyper).shape
+        weights = rng.uniform(0.5, 1.5, shape)
+        many, slope = subject.program(_many_points), subject.program(_one_slope)
+        differentiate = oracle.ridders(
+            lambda points: np.asarray(many(points, weights, fixed, hyper)), at, directions
+        )
+        return directions @ np.asarray(slope(at, weights, fixed, hyper)), *differentiate
+
+
+def _weighted_sum(subject: Subject, loss: Any) -> Any:
+    """Build the weighted sum of the losses as a function of one flat vector."""
+    chosen = [i for i, d in enumerate(subject.differentiable) if d]
+
+    def program(x: Any, weights: Any, fixed: Any, hyper: Any) -> Any:
+        full, start = list(fixed), 0
+        for i in chosen:
+            size = fixed[i].size
+            full[i] = x[start : start + size].reshape(fixed[i].shape)
+            start += size
+        return jnp.sum(weights * loss(*full, **hyper))
+
+    return program
+
+
+def _many_points(subject: Subject, loss: Any) -> Any:
+    return jax.vmap(_weighted_sum(subject, loss), (0, None, None, None))
+
+
+def _one_slope(subject: Subject, loss: Any) -> Any:
+    return jax.grad(_weighted_sum(subject, loss))
+
+
+@check("G2", "forward mode equals reverse mode")
+def forward(subject: Subject) -> Outcome:
+    """Compare `jvp` with the gradient, in float64, generic and singular points alike."""
+    for setting in subject.tuned:
+        for mode in ("generic", "singular"):
+            args = subject.draw(mode)
+            slopes = subject.slopes(args, setting)
+            rng = np.random.default_rng([subject.seed, 2])
+            moves = [rng.normal(size=a.shape) for a in args]
+            with precision("float64"):
+                arrays, hyper = subject.cast(args, "float64"), subject.hyper(setting, "float64")
+                got = float(subject.program(_tangent)(arrays, moves, hyper))
+            expected = sum(float((s * m).sum()) for s, m in zip(slopes, moves, strict=True))
+            size = sum(float(np.abs(s * m).sum()) for s, m in zip(slopes, moves, strict=True))
+            if not abs(got - expected) <= 1e-11 * size + 1e-300:
+                yield f"{mode}: forward {got:.12g}, reverse {expected:.12g}{under(setting)}"
+
+
+def _tangent(subject: Subject, loss: Any) -> Any:
+    chosen = [i for i, d in enumerate(subject.differentiable) if d]
+
+    def program(arrays: Any, moves: Any, hyper: Any) -> Any:
+        def total(*moving: Any) -> Any:
+            full = list(arrays)
+            for i, m in zip(chosen, moving, strict=True):
+                full[i] = m
+            return jnp.sum(loss(*full, **hyper))
+
+        return jax.jvp(total, [arrays[i] for i in chosen], [moves[i] for i in chosen])[1]
+
+    return program
+
+
+@check("G3", "gradient is accurate in every precision")
+def rounding(subject: Subject) -> Outcome:
+    """Compare float32 and half gradients with exact ones, relative to their own sensitivity."""
+    _needs_reference(subject)
+    for setting in subject.tuned:
+        for dtype, mode, args in _precisions(subject):
+            exact = subject.exact(mode, setting, args)
+            rounded = {k: np.float32(v) for k, v in setting.items()}
+            got = subject.slopes(args, rounded, dtype)
+            scales = _sensitivity(subject, args, rounded)
+            for k, name in enumerate(subject.names):
+                low, high = exact.left[k], exact.right[k]
+                smooth = np.abs(high - low) <= 1e-9 * (np.abs(high) + np.abs(low)) + 1e-30
+                slack = 64 * EPSILON["float32"] * (np.abs(high) + scales[k])
+                slack = slack + 2 * EPSILON[dtype] * np.abs(high) + SMALLEST[dtype]
+                wrong = smooth & (np.abs(got[k] - high) > slack)
+                say = lambda i, g=got[k], e=high: f"{g[i]} instead of {e[i]}"
+                for sentence in rows(wrong, args, say):
+                    yield f"{dtype}, d/d{name}: {sentence}{under(setting)}"
+
+
+def _precisions(subject: Subject) -> Any:
+    for mode in ("generic", "spread"):
+        yield "float32", mode, subject.draw(mode)
+    for dtype in HALF:
+        yield dtype, "coarse", subject.coarse()
+
+
+def _sensitivity(subject: Subject, args: list[Array], setting: Any) -> list[Array]:
+    """Return how much a relative change of the inputs by one may change the gradient."""
+    centre = subject.slopes(args, setting)
+    rng = np.random.default_rng([subject.seed, 3])
+    scales = [np.zeros_like(s) for s in centre]
+    for _ in range(3):
+        moved = [
+            a if k.discrete else a * (1 + 2.0**-20 * rng.choice([-1, 1], a.shape))
+            for k, a in zip(subject.kinds, args, strict=True)
+        ]
+        for scale, there, here in zip(scales, subject.slopes(moved, setting), centre, strict=True):
+            np.maximum(scale, np.abs(there - here) * 2.0**20, out=scale)
+    return scales
+
+
+@check("H1", "second derivatives agree, and are finite")
+def second(subject: Subject) -> Outcome:
+    """Compare both orders of differentiation with differences of the gradient, in float64."""
+    if not any(subject.differentiable):
+        raise Skip("no differentiable argument")
+    k = subject.differentiable.index(True)
+    for setting in subject.tuned:
+        for mode in ("generic", "singular"):
+            args = subject.draw(mode)
+            move = np.random.default_rng([subject.seed, 4]).normal(size=args[k].shape)
+            with precision("float64"):
+                arrays, hyper = subject.cast(args, "float64"), subject.hyper(setting, "float64")
+                both = subject.program(_curvature)(arrays, jnp.asarray(move), hyper)
+                one, two = (np.asarray(p) for p in both)
+            if not (np.isfinite(one).all() and np.isfinite(two).all()):
+                yield f"{mode}: not finite{under(setting)}"
+            elif not np.abs(one - two).max() <= 1e-9 * (np.abs(one).max() + 1e-12):
+                yield f"{mode}: forward over reverse and reverse over reverse differ{under(setting)}"
+            if mode == "generic":
+                yield from _against_differences(subject, k, args, move, setting, one)
+
+
+def _curvature(subject: Subject, loss: Any) -> Any:
+    """Build the Hessian's product with a direction, by both orders of differentiation."""
+    k = subject.differentiable.index(True)
+
+    def program(arrays: Any, move: Any, hyper: Any) -> Any:
+        slope = jax.grad(lambda x: jnp.sum(loss(*arrays[:k], x, *arrays[k + 1 :], **hyper)))
+        forward = jax.jvp(slope, (arrays[k],), (move,))[1]
+        return forward, jax.grad(lambda x: jnp.vdot(slope(x), move))(arrays[k])
+
+    return program
+
+
+def _against_differences(
+    subject: Subject, k: int, args: list[Array], move: Array, setting: Any, got: Array
+) -> Outcome:
+    step = 1e-5
+    up, down = ([*args[:k], args[k] + s * step * move, *args[k + 1 :]] for s in (1, -1))
+    rise = (subject.slopes(up, setting)[k] - subject.slopes(down, setting)[k]) / (2 * step)
+    wrong = np.abs(got - rise) > 1e-5 * (np.abs(rise) + np.abs(rise).max() + 1e-6)
+    say = lambda i: f"{got[i]} against {rise[i]} by differences"
+    for sentence in rows(wrong, args, say):
+        yield f"{sentence}{under(setting)}"
+
+
+@check("K1", "gradient at singular points lies between the one-sided derivatives")
+def kinks(subject: Subject) -> Outcome:
+    """A smooth point with another derivative fails; a true kink is a note."""
+    _needs_reference(subject)
+    kinked = set()
+    for setting in subject.settings:
+        args = subject.draw("singular")
+        exact = subject.exact("singular", setting)
+        rounded = {k: np.float32(v) for k, v in setting.items()}
+        got = subject.slopes(args, rounded)
+        for k, name in enumerate(subject.names):
+            low, high = np.fmin(exact.left[k], exact.right[k]), np.fmax(exact.left[k], exact.right[k])
+            slack = 1e-6 * (1 + np.abs(low) + np.abs(high))
+            with np.errstate(invalid="ignore"):
+                wrong = (got[k] < low - slack) | (got[k] > high + slack) | np.isnan(got[k])
+                bent = high - low > slack
+            say = lambda i, g=got[k], a=low, b=high: f"gradient {g[i]} outside [{a[i]}, {b[i]}]"
+            for sentence in rows(wrong & ~np.isnan(low), args, say):
+                yield f"d/d{name}: {sentence}{under(setting)}"
+            if bent.any():
+                kinked.add(name)
+    if kinked:
+        yield Note(f"kinks in {', '.join(sorted(kinked))}, the gradient within their bounds")
+
+
+CHECKS = (value, gradient, forward, rounding, second, kinks)
