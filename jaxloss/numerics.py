@@ -7,7 +7,8 @@ it does where mathematics gives none.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,11 +59,20 @@ def _scale(x: jax.Array, axis: int | None = None, keepdims: bool = False) -> jax
     return jnp.where((largest == 0) | jnp.isinf(largest), 1, largest)
 
 
+@jax.custom_jvp
 def hypot(x: jax.Array, y: jax.Array) -> jax.Array:
     """Return `sqrt(x^2 + y^2)` without overflow, smooth wherever `x` and `y` are not both 0."""
     x, y = jnp.broadcast_arrays(x, y)
     scale = _scale(jnp.stack([x, y]), axis=0)
     return scale * sqrt((x / scale) ** 2 + (y / scale) ** 2)
+
+
+@hypot.defjvp
+def _hypot_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    # Autodiff multiplies by the scale and divides by it again, which overflows on the way.
+    length = hypot(*primals)
+    slopes = (divide(p, length) for p in primals)
+    return length, sum(s * t for s, t in zip(slopes, tangents, strict=True))
 
 
 def norm(x: jax.Array) -> jax.Array:
@@ -100,6 +110,21 @@ def softplus(x: jax.Array) -> jax.Array:
     """Return `log(1 + exp(x))`, accurate in value and derivative on the whole line."""
     positive, size = fold(x)
     return jnp.log1p(jnp.exp(-size)) + jnp.where(positive, x, 0)
+
+
+def exp_excess(t: jax.Array) -> jax.Array:
+    """Return `t - (1 - exp(-t))` for `t >= 0`: what `t` has over its saturating counterpart."""
+    small = t < 0.5
+    x = jnp.where(small, t, 0)
+    # Sixteen terms of the series reach the last bit of float64 below one half.
+    series = functools.reduce(lambda tail, k: 1 - x / k * tail, range(17, 2, -1), jnp.ones_like(x))
+    return jnp.where(small, 0.5 * x**2 * series, jnp.where(small, 0, t + jnp.expm1(-t)))
+
+
+def centered(x: jax.Array) -> jax.Array:
+    """Subtract the largest entry of the last axis, a constant to autodiff; for what is invariant."""
+    top = lax.stop_gradient(jnp.max(x, axis=-1, keepdims=True))
+    return x - jnp.where(jnp.isfinite(top), top, 0)
 
 
 def fold(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -149,7 +174,9 @@ class Softmax(NamedTuple):
         log_rest = jnp.where(alone, -jnp.inf, jnp.log(jnp.where(alone, 1, spread)) - nearest)
         top = log_rest - jnp.log1p(self.rest)
         elsewhere = jnp.where(self.is_top, 0, jnp.exp(-self.surprisal()))
-        return jnp.where(self.is_top, top[..., None], jnp.log1p(-elsewhere))
+        # Where p is 0 there is no slope, and none may meet an overflowing factor further out.
+        below = jnp.where(elsewhere == 0, 0, jnp.log1p(-elsewhere))
+        return jnp.where(self.is_top, top[..., None], below)
 
 
 def softmax(logits: jax.Array, mask: jax.Array) -> Softmax:

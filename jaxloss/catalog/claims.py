@@ -253,7 +253,9 @@ def gradient_is(text: str, argument: str, expected: Callable[..., Array]) -> Cla
         for setting in subject.settings:
             args = subject.draw("generic")
             slope, formula = subject.slopes(args, setting)[k], expected(*args, **setting)
-            wrong = _rowwise(np.abs(slope - formula), len(slope)) > 1e-12 * (1 + np.abs(formula).max())
+            wrong = _rowwise(np.abs(slope - formula), len(slope)) > 1e-12 * (
+                1 + np.abs(formula).max()
+            )
             say = lambda i, a=slope, b=formula: f"gradient {a[i]}, expected {b[i]}"
             yield from _violations(wrong, args, setting, say)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -37,7 +38,9 @@ def _cross_entropy(
     logs, normaliser = _log_softmax(x)
     weights = class_weights or [1] * CLASSES
     smooth = [(1 - label_smoothing) * v + label_smoothing / mp.mpf(CLASSES) for v in y]
-    return z_loss * normaliser**2 - mp.fsum(map(lambda *t: t[0] * t[1] * t[2], weights, smooth, logs))
+    return z_loss * normaliser**2 - mp.fsum(
+        map(lambda *t: t[0] * t[1] * t[2], weights, smooth, logs)
+    )
 
 
 def _focal(x: Any, y: Any, gamma: Any = 2, alpha: Any = 1) -> Any:
@@ -77,7 +80,9 @@ def _adjusted(x: Any, y: int, class_counts: Any, tau: Any = 1) -> Any:
     return _cross_entropy([v + tau * mp.log(n) for v, n in zip(x, class_counts, strict=True)], y)
 
 
-def _margin(x: Any, y: int, class_counts: Any, max_margin: Any = mp.mpf(0.5), scale: Any = 30) -> Any:
+def _margin(
+    x: Any, y: int, class_counts: Any, max_margin: Any = mp.mpf(0.5), scale: Any = 30
+) -> Any:
     raw = [mp.mpf(n) ** mp.mpf(-0.25) for n in class_counts]
     margin = max_margin * raw[y] / max(raw)
     return _cross_entropy([scale * (v - margin * (k == y)) for k, v in enumerate(x)], y)
@@ -93,8 +98,14 @@ def _project(x: np.ndarray) -> np.ndarray:
 
 
 def _error_of(link: Any) -> Any:
-    """Return the gradient `link(scores) - labels` of losses whose labels are soft or indices."""
-    return lambda x, y: link(x) - (y if y.ndim > 1 else np.eye(CLASSES)[y])
+    """Return the gradient `link(scores) - labels` of losses whose labels are indices."""
+    return lambda x, y: link(x) - np.eye(CLASSES)[y]
+
+
+def _softmax_error(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return `softmax(x) - y`, where the shares in y need not quite sum to 1."""
+    y = y if y.ndim > 1 else np.eye(CLASSES)[y]
+    return _softmax(x) * y.sum(axis=-1, keepdims=True) - y
 
 
 _CROSS_ENTROPY_CLAIMS = (
@@ -103,9 +114,7 @@ _CROSS_ENTROPY_CLAIMS = (
     claims.by_default(claims.shift_invariant("logits")),
     claims.by_default(claims.lipschitz(2**0.5, "logits")),
     claims.by_default(claims.proper(CLASSES)),
-    claims.by_default(
-        claims.gradient_is("softmax(logits) - labels", "logits", _error_of(_softmax))
-    ),
+    claims.by_default(claims.gradient_is("softmax(logits) - labels", "logits", _softmax_error)),
 )
 _CROSS_ENTROPY: dict[str, Any] = {
     "family": "classification",
@@ -173,8 +182,8 @@ ENTRIES = (
         arguments=_SOFT,
         reference=_focal,
         settings=(
-            {"gamma": 2.0, "alpha": 1.0},
-            {"gamma": 0.3, "alpha": 1.0},
+            {"gamma": 2.0, "alpha": [1.0] * CLASSES},
+            {"gamma": 0.3, "alpha": [0.5, 1.5, 1.0, 2.0]},
             {"gamma": 5.0, "alpha": _WEIGHTS},
         ),
         impossible={"gamma": (-0.1, np.nan), "alpha": (-1.0, [1.0, 2.0])},
@@ -296,7 +305,9 @@ ENTRIES = (
             claims.no_gradient(
                 "where the right class leads by 1",
                 "scores",
-                lambda s, y: np.array([float(_lead(list(r), int(k))) <= -1 for r, k in zip(s, y, strict=True)]),
+                lambda s, y: np.array(
+                    [float(_lead(list(r), int(k))) <= -1 for r, k in zip(s, y, strict=True)]
+                ),
             ),
         ),
         non_claims=("classification-calibrated for three and more classes",),
@@ -342,11 +353,15 @@ ENTRIES = (
         avoid="the cross-entropy, which softmax_cross_entropy computes more accurately",
         formula="max_fun(scores) - <scores, targets> [+ regularizer(targets)]",
         source="Blondel et al. 2020, eq. 14",
-        arguments={"scores": kinds.scores(CLASSES), "targets": kinds.simplex(CLASSES)},
+        # Any point of a convex set may be a target: nothing is impossible.
+        arguments={
+            "scores": kinds.scores(CLASSES),
+            "targets": replace(kinds.simplex(CLASSES), invalid=np.zeros(0)),
+        },
         reference=lambda s, y: mp.log(mp.fsum(mp.exp(v) for v in s)) - mp.fdot(s, y),
         claims=(
             claims.convex("scores"),
-            claims.gradient_is("softmax(scores) - targets", "scores", _error_of(_softmax)),
+            claims.gradient_is("softmax(scores) - targets", "scores", lambda s, y: _softmax(s) - y),
         ),
         non_claims=("non-negative without a regularizer",),
     ),

@@ -288,7 +288,9 @@ ENTRIES = (
             *_DISTANCE[:3],
             claims.convex("predictions"),
             claims.lipschitz(
-                lambda s: s.get("delta", 1.0) * max(s.get("quantile", 0.5), 1 - s.get("quantile", 0.5)),
+                lambda s: (
+                    s.get("delta", 1.0) * max(s.get("quantile", 0.5), 1 - s.get("quantile", 0.5))
+                ),
                 "predictions",
                 text="delta times the larger of quantile and 1 - quantile",
             ),

@@ -149,11 +149,14 @@ def _log_probability_against(logits: Array, labels: Array) -> Array:
     positive, size = numerics.fold(logits)
     agreeing = jnp.where(positive, labels, 1 - labels)
     hard = agreeing == 1
-    # Beyond 80 the slope in the label only matters times exp(-gamma |x|), which is 0 there.
+    # Beyond 80 only a hard label's logarithm still moves with the logit, and it is linear.
     capped = jnp.where(size < 80, size, 80)
     linear = -size + jnp.log1p((1 - agreeing) * jnp.where(hard, jnp.expm1(capped), 0))
-    mixed = jnp.where(hard, 1, agreeing * jnp.exp(-size) + (1 - agreeing))
-    return jnp.where(hard, linear, jnp.log(mixed)) - jnp.log1p(jnp.exp(-size))
+    soft = jnp.where(hard, 0, agreeing)
+    near = jnp.log1p(soft * jnp.expm1(-capped))
+    far = jnp.log(soft * jnp.exp(-capped) + (1 - soft))
+    mixed = jnp.where(capped < 1, near, far)
+    return jnp.where(hard, linear, mixed) - jnp.log1p(jnp.exp(-capped))
 
 
 def asymmetric_loss(
@@ -198,10 +201,13 @@ def asymmetric_loss(
     clip = arguments.hyper(function, "clip", clip, logits, at_least=0.0, below=1.0)
     miss = numerics.softplus(-logits)  # -log(p)
     alarm = numerics.softplus(logits)  # -log(1 - p)
-    positive = numerics.power_of_exp(up, -alarm) * miss
+    # Each label is multiplied in before the factor, to silence what it does not weigh.
+    positive = numerics.power_of_exp(up, -alarm) * numerics.weighted(labels, miss)
+    unclipped = clip == 0
+    capped = -jnp.logaddexp(jnp.where(unclipped, 0, -alarm), numerics.log(clip))
+    alarm = jnp.where(unclipped, alarm, numerics.positive_part(capped))
     fade = numerics.power_of_exp(down, _log_shifted_probability(logits, clip))
-    negative = fade * numerics.positive_part(-jnp.logaddexp(-alarm, numerics.log(clip)))
-    loss = numerics.weighted(labels, positive) + numerics.weighted(1 - labels, negative)
+    loss = positive + fade * numerics.weighted(1 - labels, alarm)
     return arguments.masked(loss, mask)
 
 

@@ -18,7 +18,8 @@ Array = jax.Array
 
 def _surprisal_of_label(logits: Array, is_label: Array, mask: Array) -> Array:
     surprisal = numerics.softmax(logits, mask).surprisal()
-    return jnp.sum(jnp.where(is_label, surprisal, 0), axis=-1)
+    # NaN, the mark of a label out of range, is picked wherever it stands.
+    return jnp.sum(jnp.where(is_label | jnp.isnan(surprisal), surprisal, 0), axis=-1)
 
 
 def logit_adjusted_cross_entropy(
@@ -62,7 +63,7 @@ def logit_adjusted_cross_entropy(
     logits, is_label, mask = arguments.classes(function, axis, where, logits=logits, labels=labels)
     counts = arguments.class_vector(function, "class_counts", class_counts, logits, above=0.0)
     tau = arguments.hyper(function, "tau", tau, logits[..., 0])[..., None]
-    adjusted = jnp.where(mask, logits + tau * jnp.log(counts), 0)
+    adjusted = jnp.where(mask, numerics.centered(logits) + tau * jnp.log(counts), 0)
     return arguments.masked(_surprisal_of_label(adjusted, is_label, mask), mask)
 
 
@@ -111,5 +112,6 @@ def ldam_loss(
     largest = arguments.hyper(function, "max_margin", max_margin, **bounds, at_least=0.0)
     scale = arguments.hyper(function, "scale", scale, **bounds, above=0.0)
     margin = largest[..., None] * (jnp.min(counts) / counts) ** 0.25
-    adjusted = jnp.where(mask, scale[..., None] * (logits - jnp.where(is_label, margin, 0)), 0)
+    cosines = numerics.centered(logits) - jnp.where(is_label, margin, 0)
+    adjusted = jnp.where(mask, scale[..., None] * cosines, 0)
     return arguments.masked(_surprisal_of_label(adjusted, is_label, mask), mask)

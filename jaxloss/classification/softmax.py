@@ -267,7 +267,7 @@ def softmax_focal_loss(
     else:
         alpha = arguments.hyper(function, "alpha", alpha, logits, at_least=0.0)
     fade = numerics.power_of_exp(gamma, parts.log_complement())
-    terms = numerics.weighted(alpha * labels, fade * parts.surprisal())
+    terms = fade * numerics.weighted(alpha * labels, parts.surprisal())
     return arguments.masked(jnp.sum(terms, axis=-1), mask)
 
 
@@ -306,5 +306,10 @@ def poly_loss_cross_entropy(
     (logits, labels), mask = _soft(function, axis, where, logits, labels)
     epsilon = _per_example(function, "epsilon", epsilon, logits)
     surprisal = numerics.softmax(logits, mask).surprisal()
-    terms = numerics.weighted(labels, surprisal - epsilon * jnp.expm1(-surprisal))
+    # Of a small surprisal t, t + epsilon (1 - exp(-t)) is (1 + epsilon) t less an exact excess.
+    small = surprisal < 0.5
+    excess = numerics.exp_excess(jnp.where(small, surprisal, 0))
+    near = (1 + epsilon) * jnp.where(small, surprisal, 0) - epsilon * excess
+    far = surprisal - epsilon * jnp.expm1(-surprisal)
+    terms = numerics.weighted(labels, jnp.where(small, near, far))
     return arguments.masked(jnp.sum(terms, axis=-1), mask)

@@ -47,8 +47,9 @@ def sparsemax_loss(logits: Any, labels: Any, *, where: Any = None) -> Array:
     labels = jnp.where((labels >= 0) & (labels <= 1), labels, jnp.nan)
     high = numerics.weighted(1 - labels, logits - labels)
     low = numerics.weighted(labels, labels - 1 - logits)
-    bend = (logits + 1 - 2 * labels) ** 2 / 4
-    loss = jnp.where(logits >= 1, high, jnp.where(logits <= -1, low, bend))
+    inside = jnp.abs(logits) < 1
+    bend = (jnp.where(inside, logits, 0) + 1 - 2 * labels) ** 2 / 4
+    loss = jnp.where(inside, bend, jnp.where(logits < 0, low, high))
     return arguments.masked(loss, mask)
 
 

@@ -139,11 +139,11 @@ def huber_loss(
     return arguments.masked(huber(error, delta), mask)
 
 
-def huber(error: Array, delta: Array) -> Array:
+def huber(error: Array, delta: Array, weight: Array | float = 1.0) -> Array:
     """Return the formula of the Huber loss, written so that its gradient is the clipped error."""
     size = numerics.absolute(error)
     clipped = jnp.where(size < delta, size, delta)
-    return clipped * (size - 0.5 * clipped)
+    return weight * clipped * (size - 0.5 * clipped)
 
 
 def smooth_l1_loss(
@@ -174,9 +174,10 @@ def smooth_l1_loss(
     error, mask = _error("smooth_l1_loss", predictions, targets, where)
     beta = arguments.hyper("smooth_l1_loss", "beta", beta, error, at_least=0.0)
     size = numerics.absolute(error)
-    clipped = jnp.where(size < beta, size, beta)
-    loss = (size - clipped) + 0.5 * clipped * numerics.divide(clipped, beta)
-    return arguments.masked(loss, mask)
+    inside = size < beta
+    clipped = jnp.where(inside, size, beta)
+    excess = jnp.where(inside, 0, size - beta)
+    return arguments.masked(excess + 0.5 * clipped * numerics.divide(clipped, beta), mask)
 
 
 def pseudo_huber_loss(
@@ -207,9 +208,11 @@ def pseudo_huber_loss(
     """
     error, mask = _error("pseudo_huber_loss", predictions, targets, where)
     delta = arguments.hyper("pseudo_huber_loss", "delta", delta, error, above=0.0)
-    # sqrt(1 + z^2) - 1 cancels for small z; multiplied out with its conjugate it does not.
-    ratio = error / (numerics.hypot(error, delta) + delta)
-    return arguments.masked(delta * error * ratio, mask)
+    length = numerics.hypot(error, delta)
+    # The difference cancels for small errors; multiplied out with its conjugate it does not.
+    near = error * (error * (delta / (length + delta)))
+    far = delta * (length - delta)
+    return arguments.masked(jnp.where(jnp.abs(error) < delta, near, far), mask)
 
 
 def charbonnier_loss(

@@ -112,7 +112,7 @@ def huberized_quantile_loss(
     function = "huberized_quantile_loss"
     error, side, mask = _sides(function, "quantile", quantile, predictions, targets, where)
     delta = arguments.hyper(function, "delta", delta, error, above=0.0)
-    return arguments.masked(side * huber(error, delta), mask)
+    return arguments.masked(huber(error, delta, side), mask)
 
 
 def expectile_loss(

@@ -81,7 +81,9 @@ def absolute_percentage_error(
         function, where, predictions=predictions, targets=targets
     )
     epsilon = arguments.hyper(function, "epsilon", epsilon, targets, above=0.0)
-    size = jnp.maximum(numerics.absolute(targets), epsilon)
+    size = numerics.absolute(targets)
+    # Selected, not maximised: no slope of the size may reach a target below epsilon.
+    size = jnp.where(size > epsilon, size, epsilon)
     return arguments.masked(numerics.absolute(predictions - targets) / size, mask)
 
 
@@ -115,6 +117,12 @@ def symmetric_absolute_percentage_error(
         function, where, predictions=predictions, targets=targets
     )
     epsilon = arguments.hyper(function, "epsilon", epsilon, targets, above=0.0)
-    size = numerics.absolute(predictions) + numerics.absolute(targets)
-    loss = 2 * (numerics.absolute(predictions - targets) / jnp.maximum(size, epsilon))
+    a, b = numerics.absolute(predictions), numerics.absolute(targets)
+    total = a + b
+    near = numerics.absolute(predictions - targets) / jnp.where(total > epsilon, total, epsilon)
+    # Far apart the quotient is 1 - 2 smaller / total, whose small slope does not cancel.
+    opposite = jnp.sign(predictions) * jnp.sign(targets) < 0
+    smaller = jnp.where(opposite, 0, jnp.where(a < b, a, b))
+    far = (3 * smaller < total) & (total > epsilon)
+    loss = jnp.where(far, 2 - 4 * smaller / jnp.where(far, total, 1), 2 * near)
     return arguments.masked(loss, mask)

@@ -196,9 +196,7 @@ def _run(subject: Subject, only: Sequence[str] | None) -> Report:
         chosen = [c for c in chosen if c.id in only]
     start = time.perf_counter()
     findings = tuple(c(subject) for c in chosen)
-    return Report(
-        subject.name, findings, subject.seed, _environment(), time.perf_counter() - start
-    )
+    return Report(subject.name, findings, subject.seed, _environment(), time.perf_counter() - start)
 
 
 def _environment() -> dict[str, str]:

@@ -89,7 +89,9 @@ def _sides(
     for sign in (-1, 1):
         try:
             # Second-order one-sided difference: exact for the quadratic parts of most losses.
-            slope = (4 * moved(sign * step) - moved(2 * sign * step) - 3 * centre) / (2 * sign * step)
+            slope = (4 * moved(sign * step) - moved(2 * sign * step) - 3 * centre) / (
+                2 * sign * step
+            )
             slopes.append(float(slope))
         except (ValueError, ZeroDivisionError, TypeError):
             slopes.append(float("nan"))

@@ -77,7 +77,10 @@ class Report:
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Return the table: id, title, verdict and first message of each finding."""
-        return [(f.check, f.title, f.verdict, f.messages[0] if f.messages else "") for f in self.findings]
+        return [
+            (f.check, f.title, f.verdict, f.messages[0] if f.messages else "")
+            for f in self.findings
+        ]
 
     def to_json(self) -> str:
         """Return the whole report as JSON."""
@@ -87,7 +90,9 @@ class Report:
     def __str__(self) -> str:
         """Return the table of findings, one line each, the messages of all but passes below."""
         counted = ", ".join(f"{n} {v}" for v, n in self.counts.items() if n)
-        return "\n".join([f"{self.name}: {counted} (seed {self.seed})", *self._lines(self.findings)])
+        return "\n".join(
+            [f"{self.name}: {counted} (seed {self.seed})", *self._lines(self.findings)]
+        )
 
     @staticmethod
     def _lines(findings: Any) -> Iterator[str]:

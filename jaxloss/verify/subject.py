@@ -101,7 +101,10 @@ class Subject:
 
     def _doubled(self) -> list[Array]:
         args = self.draw("generic")
-        return [np.concatenate([a, a]) if k.discrete else a for k, a in zip(self.kinds, args, strict=True)]
+        return [
+            np.concatenate([a, a]) if k.discrete else a
+            for k, a in zip(self.kinds, args, strict=True)
+        ]
 
     # Evaluation
 
@@ -168,7 +171,9 @@ class Subject:
             self._programs[key] = jax.jit(build(self, loss or self.loss))
         return self._programs[key]
 
-    def exact(self, mode: str, setting: Mapping[str, Any], args: Sequence[Array] | None = None) -> oracle.Exact:
+    def exact(
+        self, mode: str, setting: Mapping[str, Any], args: Sequence[Array] | None = None
+    ) -> oracle.Exact:
         """Return the reference's values and one-sided derivatives on the rows of a mode."""
         assert self.reference is not None
         key = (mode, repr(setting))

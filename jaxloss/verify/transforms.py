@@ -82,7 +82,9 @@ def dtypes(subject: Subject) -> Outcome:
             with jax.enable_x64(x64):
                 arrays = subject.cast(subject.draw("generic"), dtype)
                 out, slopes = jax.eval_shape(
-                    value_and_slopes(subject, subject.loss), arrays, subject.default
+                    value_and_slopes(subject, subject.loss),
+                    arrays,
+                    subject.hyper(subject.default, dtype),
                 )
             if out.dtype != wide(dtype):
                 yield f"{dtype} in, {out.dtype} out{', 64-bit types on' if x64 else ''}"
