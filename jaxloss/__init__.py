@@ -23,7 +23,6 @@ __all__ = [
     *regression.__all__,
     "Average",
     "average",
-    "catalog",
     "classification",
     "curriculum",
     "mean",
@@ -31,7 +30,6 @@ __all__ = [
     "reduce_sum",
     "regression",
     "sum",
-    "verify",
     "weighting",
 ]
 

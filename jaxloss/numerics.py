@@ -122,7 +122,7 @@ def exp_excess(t: jax.Array) -> jax.Array:
 
 
 def centered(x: jax.Array) -> jax.Array:
-    """Subtract the largest entry of the last axis, a constant to autodiff; for what is invariant."""
+    """Subtract the largest entry of the last axis, which is a constant to autodiff."""
     top = lax.stop_gradient(jnp.max(x, axis=-1, keepdims=True))
     return x - jnp.where(jnp.isfinite(top), top, 0)
 

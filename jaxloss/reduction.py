@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 
@@ -57,10 +58,10 @@ class Average(NamedTuple):
 
 
 def average(
-    losses: Any,
+    losses: ArrayLike,
     *,
-    where: Any = None,
-    weights: Any = None,
+    where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     axis: arguments.Axis = None,
     axis_name: AxisName = None,
 ) -> Average:
@@ -91,10 +92,10 @@ def average(
 
 
 def mean(
-    losses: Any,
+    losses: ArrayLike,
     *,
-    where: Any = None,
-    weights: Any = None,
+    where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     axis: arguments.Axis = None,
     axis_name: AxisName = None,
 ) -> Array:
@@ -125,10 +126,10 @@ def mean(
 
 
 def sum(
-    losses: Any,
+    losses: ArrayLike,
     *,
-    where: Any = None,
-    weights: Any = None,
+    where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     axis: arguments.Axis = None,
     axis_name: AxisName = None,
 ) -> Array:
@@ -219,7 +220,7 @@ def _reduction(reduce: Callable[..., Array]) -> optax.GradientTransformationExtr
         **_: Any,
     ) -> tuple[Any, Any]:
         del params
-        one = lambda loss, where, weights: reduce(loss, where=where, weights=weights)
+        one = lambda loss, mask, weight: reduce(loss, where=mask, weights=weight)
         return map_tasks(one, losses, where, weights), state
 
     return optax.GradientTransformationExtraArgs(init, update)
@@ -240,7 +241,7 @@ def map_tasks(function: Callable[..., Any], losses: Any, *extras: Any) -> Any:
 
     leaves, tree = jax.tree.flatten(losses, is_leaf=hidden)
     columns = [_per_task(extra, tree, len(leaves)) for extra in extras]
-    return tree.unflatten([one(*row) for row in zip(leaves, *columns, strict=True)])
+    return jax.tree.unflatten(tree, [one(*row) for row in zip(leaves, *columns, strict=True)])
 
 
 def _per_task(extra: Any, tree: Any, tasks: int) -> list[Any]:

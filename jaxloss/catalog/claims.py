@@ -31,8 +31,10 @@ class Subject(Protocol):
     def draw(self, mode: str) -> list[Array]:
         """Return rows of every argument, `[n, *event]` each."""
 
-    def value(self, args: list[Array], setting: Setting, dtype: str = ...) -> Array:
-        """Return the losses in float64, computed in `dtype`."""
+    def value(
+        self, args: list[Array], setting: Setting, dtype: str = ..., *, loss: Any = ...
+    ) -> Array:
+        """Return the losses in float64, computed in `dtype`, or those of another `loss`."""
 
     def slopes(self, args: list[Array], setting: Setting, dtype: str = ...) -> list[Array]:
         """Return the gradient of each argument in float64 (zeros where it has none)."""
@@ -74,7 +76,7 @@ def _rowwise(values: Array, rows: int) -> Array:
 
 
 def _violations(
-    wrong: Array, args: list[Array], setting: Setting, say: Callable[[int], str]
+    wrong: Array, args: list[Array], setting: Setting, say: Callable[..., str]
 ) -> Iterator[str]:
     rows = np.flatnonzero(wrong)
     if rows.size:
@@ -253,9 +255,8 @@ def gradient_is(text: str, argument: str, expected: Callable[..., Array]) -> Cla
         for setting in subject.settings:
             args = subject.draw("generic")
             slope, formula = subject.slopes(args, setting)[k], expected(*args, **setting)
-            wrong = _rowwise(np.abs(slope - formula), len(slope)) > 1e-12 * (
-                1 + np.abs(formula).max()
-            )
+            error = _rowwise(np.abs(slope - formula), len(slope))
+            wrong = error > 1e-12 * (1 + np.abs(formula).max())
             say = lambda i, a=slope, b=formula: f"gradient {a[i]}, expected {b[i]}"
             yield from _violations(wrong, args, setting, say)
 
@@ -288,12 +289,12 @@ def equals(
     scale: float = 1.0,
     tolerance: float = 1e-9,
 ) -> Claim:
-    """Becomes another loss at, or near, the end of a parameter: `loss(setting) / scale == other`."""
+    """Becomes another loss at, or near, the end of a parameter: `loss / scale == other`."""
 
     def check(subject: Subject) -> Iterator[str]:
         args = subject.draw("generic")
         value = subject.value(args, setting, "float64") / scale
-        expected = subject.value(args, {}, "float64", loss=other)  # type: ignore[call-arg]
+        expected = subject.value(args, {}, "float64", loss=other)
         wrong = np.abs(value - expected) > tolerance * (1 + np.abs(expected))
         say = lambda i: f"{value[i]:.9g} instead of {expected[i]:.9g}"
         yield from _violations(_rowwise(wrong, len(wrong)) > 0, args, setting, say)
@@ -309,7 +310,7 @@ def at_most(text: str, other: Callable[..., Any], setting: Setting | None = None
             for mode in MODES:
                 args = subject.draw(mode)
                 value = subject.value(args, under, "float64")
-                limit = subject.value(args, {}, "float64", loss=other)  # type: ignore[call-arg]
+                limit = subject.value(args, {}, "float64", loss=other)
                 wrong = value > limit + 16 * EPSILON["float64"] * (1 + np.abs(limit))
                 say = lambda i, a=value, b=limit: f"{a[i]:g} above {b[i]:g}"
                 yield from _violations(wrong, args, under, say)
@@ -367,14 +368,14 @@ def proper(classes: int = 4) -> Claim:
                     # A common shift is no other prediction.
                     step = step - (0 if classes == 1 else step.mean())
                     if risk(subject, logit + step, truth, setting) <= least:
-                        yield f"truth {truth} has a risk no lower than logits {logit + step}{_under(setting)}"
+                        yield f"risk at the truth {truth} is no lower than at logits {logit + step}"
                         return
 
     return Claim("strictly proper", check)
 
 
 def calibrated() -> Claim:
-    """The score of least expected loss has the sign of the likelier class (two classes, -1 and 1)."""
+    """The score of least expected loss has the sign of the likelier class, -1 or 1."""
 
     def check(subject: Subject) -> Iterator[str]:
         score = np.linspace(-3, 3, 241)

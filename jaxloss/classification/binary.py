@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 
@@ -33,13 +34,13 @@ def _prepare(
 
 
 def sigmoid_binary_cross_entropy(
-    logits: Any,
-    labels: Any,
+    logits: ArrayLike,
+    labels: ArrayLike,
     *,
-    pos_weight: Any = 1.0,
-    class_weights: Any = 1.0,
-    label_smoothing: Any = 0.0,
-    where: Any = None,
+    pos_weight: ArrayLike = 1.0,
+    class_weights: ArrayLike = 1.0,
+    label_smoothing: ArrayLike = 0.0,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Binary cross-entropy of logits, `-labels log(p) - (1 - labels) log(1 - p)`.
 
@@ -92,12 +93,12 @@ def cross_entropy(
 
 
 def sigmoid_focal_loss(
-    logits: Any,
-    labels: Any,
+    logits: ArrayLike,
+    labels: ArrayLike,
     *,
-    alpha: Any = None,
-    gamma: Any = 2.0,
-    where: Any = None,
+    alpha: ArrayLike | None = None,
+    gamma: ArrayLike = 2.0,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Binary cross-entropy that fades where the prediction is right, `alpha_t (1 - p_t)^gamma CE`.
 
@@ -160,13 +161,13 @@ def _log_probability_against(logits: Array, labels: Array) -> Array:
 
 
 def asymmetric_loss(
-    logits: Any,
-    labels: Any,
+    logits: ArrayLike,
+    labels: ArrayLike,
     *,
-    gamma_negative: Any = 4.0,
-    gamma_positive: Any = 1.0,
-    clip: Any = 0.05,
-    where: Any = None,
+    gamma_negative: ArrayLike = 4.0,
+    gamma_positive: ArrayLike = 1.0,
+    clip: ArrayLike = 0.05,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Multi-label loss that fades negatives faster than positives and drops the easiest of them.
 

@@ -6,10 +6,9 @@ often each class occurs in the training set, in any unit (counts or frequencies)
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 
@@ -23,15 +22,15 @@ def _surprisal_of_label(logits: Array, is_label: Array, mask: Array) -> Array:
 
 
 def logit_adjusted_cross_entropy(
-    logits: Any,
-    labels: Any,
+    logits: ArrayLike,
+    labels: ArrayLike,
     *,
-    class_counts: Any,
-    tau: Any = 1.0,
+    class_counts: ArrayLike,
+    tau: ArrayLike = 1.0,
     axis: arguments.Axis = -1,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Array:
-    """Cross-entropy of `logits + tau * log(class_counts)`, to be used with the bare logits afterwards.
+    """Cross-entropy of `logits + tau * log(class_counts)`; predict with the bare logits.
 
     Training against the class frequencies leaves logits that are free of them: their softmax suits
     a test set with all classes alike (least balanced error at `tau = 1`). At `tau = 1` this is the
@@ -68,16 +67,16 @@ def logit_adjusted_cross_entropy(
 
 
 def ldam_loss(
-    logits: Any,
-    labels: Any,
+    logits: ArrayLike,
+    labels: ArrayLike,
     *,
-    class_counts: Any,
-    max_margin: Any = 0.5,
-    scale: Any = 30.0,
+    class_counts: ArrayLike,
+    max_margin: ArrayLike = 0.5,
+    scale: ArrayLike = 30.0,
     axis: arguments.Axis = -1,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Array:
-    """Cross-entropy with a larger margin for rarer classes, of `scale * (logits - margin of the label)`.
+    """Cross-entropy of `scale * logits`, with a larger margin for rarer classes.
 
     The margin of a class goes with its count to the power of minus one quarter and is `max_margin`
     for the rarest. Made for logits that are cosines (normalised features and weights), hence the
@@ -108,9 +107,9 @@ def ldam_loss(
     function = "ldam_loss"
     logits, is_label, mask = arguments.classes(function, axis, where, logits=logits, labels=labels)
     counts = arguments.class_vector(function, "class_counts", class_counts, logits, above=0.0)
-    bounds = {"like": logits[..., 0]}
-    largest = arguments.hyper(function, "max_margin", max_margin, **bounds, at_least=0.0)
-    scale = arguments.hyper(function, "scale", scale, **bounds, above=0.0)
+    like = logits[..., 0]
+    largest = arguments.hyper(function, "max_margin", max_margin, like, at_least=0.0)
+    scale = arguments.hyper(function, "scale", scale, like, above=0.0)
     margin = largest[..., None] * (jnp.min(counts) / counts) ** 0.25
     cosines = numerics.centered(logits) - jnp.where(is_label, margin, 0)
     adjusted = jnp.where(mask, scale[..., None] * cosines, 0)

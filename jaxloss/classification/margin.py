@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 
@@ -34,7 +35,9 @@ def _agreement(
     return scores * jnp.where(jnp.abs(signs) == 1, signs, jnp.nan), mask
 
 
-def hinge_loss(predictor_outputs: Any, targets: Any, *, where: Any = None) -> Array:
+def hinge_loss(
+    predictor_outputs: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
     """Shortfall from a margin of 1, `max(0, 1 - targets * predictor_outputs)`.
 
     The support vector machine's loss: examples beyond the margin count nothing, which leaves those
@@ -61,7 +64,9 @@ def hinge_loss(predictor_outputs: Any, targets: Any, *, where: Any = None) -> Ar
     return arguments.masked(numerics.positive_part(1 - agreement), mask)
 
 
-def squared_hinge_loss(predictor_outputs: Any, targets: Any, *, where: Any = None) -> Array:
+def squared_hinge_loss(
+    predictor_outputs: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
     """Squared shortfall from a margin of 1, `max(0, 1 - targets * predictor_outputs)^2`.
 
     As `hinge_loss`, but once continuously differentiable, and with large errors punished more. Its
@@ -96,7 +101,9 @@ def _at_least_zero(x: Array) -> Array:
     return jnp.where(x >= 0, x, jnp.where(jnp.isnan(x), x, 0)) + 0.0
 
 
-def perceptron_loss(predictor_outputs: Any, targets: Any, *, where: Any = None) -> Array:
+def perceptron_loss(
+    predictor_outputs: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
     """Size of a score with the wrong sign, `max(0, -targets * predictor_outputs)`.
 
     No margin: a score of the right sign costs nothing however small, and the zero predictor is a
@@ -138,8 +145,10 @@ def _lead_of_the_best_rival(
     return lead, mask & (labelled | jnp.any(jnp.isnan(scores), axis=-1, keepdims=True))
 
 
-def multiclass_hinge_loss(scores: Any, labels: Any, *, where: Any = None) -> Array:
-    """Shortfall of the right class's lead over the best other from 1, `max(0, 1 + max_j s_j - s_y)`.
+def multiclass_hinge_loss(
+    scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
+    """Shortfall of the right class's lead from 1, `max(0, 1 + max_j s_j - s_y)`.
 
     Crammer and Singer's form (`j` runs over the other classes), not the sum over all rivals of
     Weston and Watkins. Convex; not consistent where no class has probability one half. Kinks at
@@ -165,7 +174,9 @@ def multiclass_hinge_loss(scores: Any, labels: Any, *, where: Any = None) -> Arr
     return arguments.masked(numerics.positive_part(1 + lead), mask)
 
 
-def multiclass_perceptron_loss(scores: Any, labels: Any, *, where: Any = None) -> Array:
+def multiclass_perceptron_loss(
+    scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
     """Lead of the best class over the right one, `max_j s_j - s_y`.
 
     No margin: 0 as soon as the right class wins. Kink at a tie with it, where the gradient given

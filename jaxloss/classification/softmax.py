@@ -20,6 +20,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 
@@ -27,14 +28,14 @@ Array = jax.Array
 
 
 def softmax_cross_entropy(
-    logits: Any,
-    labels: Any,
+    logits: ArrayLike,
+    labels: ArrayLike,
     axis: arguments.Axis = -1,
-    where: Any = None,
+    where: ArrayLike | None = None,
     *,
-    class_weights: Any = None,
-    label_smoothing: Any = 0.0,
-    z_loss: Any = 0.0,
+    class_weights: ArrayLike | None = None,
+    label_smoothing: ArrayLike = 0.0,
+    z_loss: ArrayLike = 0.0,
 ) -> Array:
     """Cross-entropy of logits with soft labels, `-sum(labels * log(p))` over the classes.
 
@@ -72,14 +73,14 @@ def softmax_cross_entropy(
 
 
 def softmax_cross_entropy_with_integer_labels(
-    logits: Any,
-    labels: Any,
+    logits: ArrayLike,
+    labels: ArrayLike,
     axis: arguments.Axis = -1,
-    where: Any = None,
+    where: ArrayLike | None = None,
     *,
-    class_weights: Any = None,
-    label_smoothing: Any = 0.0,
-    z_loss: Any = 0.0,
+    class_weights: ArrayLike | None = None,
+    label_smoothing: ArrayLike = 0.0,
+    z_loss: ArrayLike = 0.0,
 ) -> Array:
     """Cross-entropy of logits with the index of the right class, `-log(p[labels])`.
 
@@ -115,7 +116,7 @@ def softmax_cross_entropy_with_integer_labels(
     return arguments.masked(loss, mask)
 
 
-def safe_softmax_cross_entropy(logits: Any, labels: Any) -> Array:
+def safe_softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
     """`softmax_cross_entropy` under the name that optax gives to its safe version.
 
     In optax only this one takes logits of minus infinity where the label is 0. Here both do: new
@@ -180,7 +181,11 @@ def _cross_entropy(
 
 
 def smooth_labels(
-    labels: Any, alpha: Any, *, axis: arguments.Axis = -1, where: Any = None
+    labels: ArrayLike,
+    alpha: ArrayLike,
+    *,
+    axis: arguments.Axis = -1,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Mix a distribution over classes with the uniform one, `(1 - alpha) labels + alpha / classes`.
 
@@ -222,15 +227,17 @@ def _smooth(labels: Array, amount: Array, mask: Array, axes: tuple[int, ...] = (
 
 
 def softmax_focal_loss(
-    logits: Any,
-    labels: Any,
+    logits: ArrayLike,
+    labels: ArrayLike,
     *,
-    alpha: Any = 1.0,
-    gamma: Any = 2.0,
+    alpha: ArrayLike = 1.0,
+    gamma: ArrayLike = 2.0,
     axis: arguments.Axis = -1,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Array:
-    """Cross-entropy that fades where the prediction is right, `-sum(labels alpha (1 - p)^gamma log(p))`.
+    """Cross-entropy that fades where the prediction is right.
+
+    `-sum(labels alpha (1 - p)^gamma log(p))` over the classes.
 
     At `gamma = 0` it is the cross-entropy. For many classes of which most examples are easy. It is
     not proper: its probabilities are less confident than the truth.
@@ -272,12 +279,12 @@ def softmax_focal_loss(
 
 
 def poly_loss_cross_entropy(
-    logits: Any,
-    labels: Any,
+    logits: ArrayLike,
+    labels: ArrayLike,
     *,
-    epsilon: Any = 2.0,
+    epsilon: ArrayLike = 2.0,
     axis: arguments.Axis = -1,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Cross-entropy with its first polynomial term reweighted, `CE + epsilon sum(labels (1 - p))`.
 

@@ -12,13 +12,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 
 Array = jax.Array
 
 
-def sparsemax_loss(logits: Any, labels: Any, *, where: Any = None) -> Array:
+def sparsemax_loss(
+    logits: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
     """Binary sparsemax loss: a quadratic bend from 0 to the linear loss of a wrong sign.
 
     For a label of 1: 0 from `logits = 1` on, `(1 - logits)^2 / 4` down to -1, `-logits` below.
@@ -53,7 +56,9 @@ def sparsemax_loss(logits: Any, labels: Any, *, where: Any = None) -> Array:
     return arguments.masked(loss, mask)
 
 
-def multiclass_sparsemax_loss(scores: Any, labels: Any, *, where: Any = None) -> Array:
+def multiclass_sparsemax_loss(
+    scores: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
     """Loss of the Euclidean projection of the scores on the simplex, in place of a softmax.
 
     With `p = sparsemax(scores)`, threshold `t` and the one-hot label `y`:
@@ -71,7 +76,8 @@ def multiclass_sparsemax_loss(scores: Any, labels: Any, *, where: Any = None) ->
     Example:
       >>> import jax.numpy as jnp
       >>> import jaxloss as jl
-      >>> print(jl.multiclass_sparsemax_loss(jnp.array([[0.0, 0.0], [5.0, 0.0]]), jnp.array([0, 0])))
+      >>> scores = jnp.array([[0.0, 0.0], [5.0, 0.0]])
+      >>> print(jl.multiclass_sparsemax_loss(scores, jnp.array([0, 0])))
       [0.25 0.  ]
 
     Reference: Martins and Astudillo, From Softmax to Sparsemax (2016), eq. 14 to 16.
@@ -122,7 +128,7 @@ def _sparsemax(scores: Array, mask: Array) -> tuple[Array, Array]:
 def make_fenchel_young_loss(
     max_fun: Callable[..., Any], regularizer: Callable[..., Any] | None = None
 ) -> Callable[..., Array]:
-    """Make a loss from the convex conjugate of a regulariser: `max_fun(s) - <s, y> + regularizer(y)`.
+    """Make a loss of a convex conjugate: `max_fun(s) - <s, y> + regularizer(y)`.
 
     `max_fun(scores)` is the maximum over distributions `q` of `<scores, q> - regularizer(q)`; its
     gradient is the prediction and the loss's gradient is prediction minus targets. With

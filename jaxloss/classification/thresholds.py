@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 
 Array = jax.Array
 
 
-def fbeta_thresholds(scores: Any, labels: Any, *, beta: Any = 1.0, where: Any = None) -> Array:
+def fbeta_thresholds(
+    scores: ArrayLike, labels: ArrayLike, *, beta: ArrayLike = 1.0, where: ArrayLike | None = None
+) -> Array:
     """Choose for each label the threshold with the greatest F-beta on the examples given.
 
     Decide `scores >= threshold` afterwards. Every threshold that makes a difference is tried:

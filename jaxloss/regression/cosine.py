@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 
@@ -29,12 +30,12 @@ def _units(
 
 
 def cosine_similarity(
-    predictions: Any,
-    targets: Any,
+    predictions: ArrayLike,
+    targets: ArrayLike,
     *,
-    epsilon: Any = 0.0,
+    epsilon: ArrayLike = 0.0,
     axis: arguments.Axis = -1,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Cosine of the angle between two vectors, `<a, b> / (|a| |b|)`.
 
@@ -54,7 +55,8 @@ def cosine_similarity(
     Example:
       >>> import jax.numpy as jnp
       >>> import jaxloss as jl
-      >>> print(jl.cosine_similarity(jnp.array([[3.0, 4.0], [0.0, 0.0]]), jnp.array([[3.0, 0.0]] * 2)))
+      >>> vectors = jnp.array([[3.0, 4.0], [0.0, 0.0]])
+      >>> print(jl.cosine_similarity(vectors, jnp.array([[3.0, 0.0], [3.0, 0.0]])))
       [0.6 0. ]
 
     Reference: Salton et al., A Vector Space Model for Automatic Indexing (1975), sec. 1.
@@ -64,12 +66,12 @@ def cosine_similarity(
 
 
 def cosine_distance(
-    predictions: Any,
-    targets: Any,
+    predictions: ArrayLike,
+    targets: ArrayLike,
     *,
-    epsilon: Any = 0.0,
+    epsilon: ArrayLike = 0.0,
     axis: arguments.Axis = -1,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Array:
     """One minus the cosine of the angle between two vectors, as half their squared chord.
 
@@ -89,7 +91,8 @@ def cosine_distance(
     Example:
       >>> import jax.numpy as jnp
       >>> import jaxloss as jl
-      >>> print(jl.cosine_distance(jnp.array([[2.0, 0.0], [0.0, 1.0]]), jnp.array([[1.0, 0.0]] * 2)))
+      >>> vectors = jnp.array([[2.0, 0.0], [0.0, 1.0]])
+      >>> print(jl.cosine_distance(vectors, jnp.array([[1.0, 0.0], [1.0, 0.0]])))
       [0. 1.]
 
     Reference: Salton et al., A Vector Space Model for Automatic Indexing (1975), sec. 1.

@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 
@@ -32,7 +33,9 @@ def _error(function: str, predictions: Any, targets: Any, where: Any) -> tuple[A
     return predictions - targets, mask
 
 
-def squared_error(predictions: Any, targets: Any = None, *, where: Any = None) -> Array:
+def squared_error(
+    predictions: ArrayLike, targets: ArrayLike | None = None, *, where: ArrayLike | None = None
+) -> Array:
     """Squared difference, `r^2`.
 
     Its mean is least at the conditional mean of the targets. The gradient `2 r` grows without
@@ -58,7 +61,9 @@ def squared_error(predictions: Any, targets: Any = None, *, where: Any = None) -
     return arguments.masked(error**2, mask)
 
 
-def l2_loss(predictions: Any, targets: Any = None, *, where: Any = None) -> Array:
+def l2_loss(
+    predictions: ArrayLike, targets: ArrayLike | None = None, *, where: ArrayLike | None = None
+) -> Array:
     """Half the squared difference, `r^2 / 2`, whose gradient is the error itself.
 
     Args:
@@ -81,7 +86,9 @@ def l2_loss(predictions: Any, targets: Any = None, *, where: Any = None) -> Arra
     return arguments.masked(0.5 * error**2, mask)
 
 
-def absolute_error(predictions: Any, targets: Any = None, *, where: Any = None) -> Array:
+def absolute_error(
+    predictions: ArrayLike, targets: ArrayLike | None = None, *, where: ArrayLike | None = None
+) -> Array:
     """Absolute difference, `|r|`.
 
     Its mean is least at the conditional median of the targets. The gradient is the sign of the
@@ -109,9 +116,15 @@ def absolute_error(predictions: Any, targets: Any = None, *, where: Any = None) 
 
 
 def huber_loss(
-    predictions: Any, targets: Any = None, *, delta: Any = 1.0, where: Any = None
+    predictions: ArrayLike,
+    targets: ArrayLike | None = None,
+    *,
+    delta: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
 ) -> Array:
-    """Quadratic for small errors, linear for large: `r^2/2` if `|r| <= delta`, else `delta (|r| - delta/2)`.
+    """Quadratic for small errors, linear for large.
+
+    `r^2 / 2` if `|r| <= delta`, else `delta (|r| - delta / 2)`.
 
     The gradient is the error clipped to `[-delta, delta]`. As `delta` grows the loss tends to
     `l2_loss`; as it shrinks, divided by `delta`, to `absolute_error` (`smooth_l1_loss` is that
@@ -147,7 +160,11 @@ def huber(error: Array, delta: Array, weight: Array | float = 1.0) -> Array:
 
 
 def smooth_l1_loss(
-    predictions: Any, targets: Any = None, *, beta: Any = 1.0, where: Any = None
+    predictions: ArrayLike,
+    targets: ArrayLike | None = None,
+    *,
+    beta: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Huber's loss divided by its threshold: `r^2 / (2 beta)` if `|r| < beta`, else `|r| - beta/2`.
 
@@ -181,7 +198,11 @@ def smooth_l1_loss(
 
 
 def pseudo_huber_loss(
-    predictions: Any, targets: Any = None, *, delta: Any = 1.0, where: Any = None
+    predictions: ArrayLike,
+    targets: ArrayLike | None = None,
+    *,
+    delta: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Smooth version of Huber's loss, `delta^2 (sqrt(1 + (r / delta)^2) - 1)`.
 
@@ -216,7 +237,11 @@ def pseudo_huber_loss(
 
 
 def charbonnier_loss(
-    predictions: Any, targets: Any = None, *, epsilon: Any = 1e-3, where: Any = None
+    predictions: ArrayLike,
+    targets: ArrayLike | None = None,
+    *,
+    epsilon: ArrayLike = 1e-3,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Smooth version of the absolute error, `sqrt(r^2 + epsilon^2)`.
 
@@ -245,7 +270,9 @@ def charbonnier_loss(
     return arguments.masked(numerics.hypot(error, epsilon), mask)
 
 
-def log_cosh(predictions: Any, targets: Any = None, *, where: Any = None) -> Array:
+def log_cosh(
+    predictions: ArrayLike, targets: ArrayLike | None = None, *, where: ArrayLike | None = None
+) -> Array:
     """Logarithm of the hyperbolic cosine of the error, `log(cosh(r))`.
 
     About `r^2/2` for small errors and `|r| - log 2` for large ones; twice differentiable, with

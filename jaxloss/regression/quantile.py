@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 from jaxloss.regression.error import huber
@@ -51,9 +52,13 @@ def _spread(
 
 
 def quantile_loss(
-    predictions: Any, targets: Any, *, quantile: Any = 0.5, where: Any = None
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    quantile: ArrayLike = 0.5,
+    where: ArrayLike | None = None,
 ) -> Array:
-    """Pinball loss: `quantile * e` where the prediction is too low, `(1 - quantile) * |e|` where too high.
+    """Pinball loss: errors weighted by `quantile` where too low, `1 - quantile` where too high.
 
     Its mean is least at the conditional quantile of the targets; the slopes in the prediction are
     `-quantile` and `1 - quantile`. At one half it is half the absolute error. Kink at `e = 0`,
@@ -83,7 +88,12 @@ def quantile_loss(
 
 
 def huberized_quantile_loss(
-    predictions: Any, targets: Any, *, quantile: Any = 0.5, delta: Any = 1.0, where: Any = None
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    quantile: ArrayLike = 0.5,
+    delta: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Pinball loss with a quadratic tip: the side's weight times `huber_loss(e, delta)`.
 
@@ -116,9 +126,13 @@ def huberized_quantile_loss(
 
 
 def expectile_loss(
-    predictions: Any, targets: Any, *, expectile: Any = 0.5, where: Any = None
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    expectile: ArrayLike = 0.5,
+    where: ArrayLike | None = None,
 ) -> Array:
-    """Asymmetric squared error: `expectile * e^2` where the prediction is too low, else `(1 - expectile) * e^2`.
+    """Squared error, weighted by `expectile` where too low and `1 - expectile` where too high.
 
     Its mean is least at the conditional expectile, which is to the mean what a quantile is to the
     median. At one half it is half the squared error. Once continuously differentiable.

@@ -6,17 +6,18 @@ errors are fractions, not percentages (0.1, not 10).
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 
 Array = jax.Array
 
 
-def squared_logarithmic_error(predictions: Any, targets: Any, *, where: Any = None) -> Array:
+def squared_logarithmic_error(
+    predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
     """Squared difference of logarithms, `(log(1 + predictions) - log(1 + targets))^2`.
 
     For counts and other quantities >= 0 whose relative error matters; too low costs more than too
@@ -51,7 +52,11 @@ def squared_logarithmic_error(predictions: Any, targets: Any, *, where: Any = No
 
 
 def absolute_percentage_error(
-    predictions: Any, targets: Any, *, epsilon: Any = 1e-7, where: Any = None
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    epsilon: ArrayLike = 1e-7,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Absolute error relative to the target, `|r| / max(|targets|, epsilon)`.
 
@@ -88,7 +93,11 @@ def absolute_percentage_error(
 
 
 def symmetric_absolute_percentage_error(
-    predictions: Any, targets: Any, *, epsilon: Any = 1e-7, where: Any = None
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    epsilon: ArrayLike = 1e-7,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Absolute error relative to the mean size, `2 |r| / max(|predictions| + |targets|, epsilon)`.
 
@@ -107,7 +116,8 @@ def symmetric_absolute_percentage_error(
     Example:
       >>> import jax.numpy as jnp
       >>> import jaxloss as jl
-      >>> print(jl.symmetric_absolute_percentage_error(jnp.array([5.0, 0.0]), jnp.array([3.0, 0.0])))
+      >>> predictions, targets = jnp.array([5.0, 0.0]), jnp.array([3.0, 0.0])
+      >>> print(jl.symmetric_absolute_percentage_error(predictions, targets))
       [0.5 0. ]
 
     Reference: Makridakis, Accuracy Measures (1993), p. 529.

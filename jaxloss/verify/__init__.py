@@ -6,7 +6,8 @@
 >>> from jaxloss import verify
 >>> def halved(predictions, targets):
 ...     return 0.5 * jnp.abs(predictions - targets)
->>> report = verify.check(halved, verify.reals(), verify.reals(), claims=[verify.convex("predictions")])
+>>> claims = [verify.convex("predictions")]
+>>> report = verify.check(halved, verify.reals(), verify.reals(), claims=claims)
 >>> report["P1"].verdict, report["G1"].verdict
 ('pass', 'pass')
 
@@ -53,12 +54,13 @@ from jaxloss.catalog.kinds import (
     vectors,
 )
 from jaxloss.verify import inputs, transforms, values
-from jaxloss.verify.frame import Check, Note
-from jaxloss.verify.report import Finding, Report
+from jaxloss.verify.frame import Check
+from jaxloss.verify.report import VERDICTS, Finding, Report
 from jaxloss.verify.subject import Subject
 
 __all__ = [
     "CHECKS",
+    "VERDICTS",
     "Claim",
     "Finding",
     "Kind",
@@ -128,7 +130,7 @@ def check(
     kinds = [a if isinstance(a, Kind) else example(a) for a in arguments]
     names = _positional(loss, len(kinds))
     subject = Subject(
-        name or getattr(loss, "__name__", repr(loss)),
+        name or str(getattr(loss, "__name__", loss)),
         loss,
         dict(zip(names, kinds, strict=True)),
         settings=settings,

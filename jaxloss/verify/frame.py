@@ -56,9 +56,10 @@ def check(id: str, title: str) -> Callable[[Callable[[Subject], Outcome]], Check
     return lambda run: Check(id, title, run)
 
 
-def rows(wrong: Array, args: list[Array], say: Callable[[int], str]) -> Outcome:
+def rows(wrong: Array, args: list[Array], say: Callable[..., str]) -> Outcome:
     """Yield a sentence about the first wrong row, and how many there are."""
-    flat = wrong.reshape(len(wrong), -1).any(axis=-1) if wrong.ndim else wrong[None]
+    flat = np.array(wrong, ndmin=1)
+    flat = flat.reshape(len(flat), -1).any(axis=-1)
     found = np.flatnonzero(flat)
     if found.size:
         first = int(found[0])

@@ -21,10 +21,10 @@ def singular(subject: Subject) -> Outcome:
         args = subject.draw("singular")
         value, slopes = subject.evaluate(args, setting)
         yield from rows(
-            ~np.isfinite(value), args, lambda i, v=value: f"value {v[i]}{under(setting)}"
+            ~np.isfinite(value), args, lambda i, v=value, s=setting: f"value {v[i]}{under(s)}"
         )
         for name, slope in zip(subject.names, slopes, strict=True):
-            say = lambda i, s=slope, n=name: f"d/d{n} is {s[i]}{under(setting)}"
+            say = lambda i, g=slope, n=name, s=setting: f"d/d{n} is {g[i]}{under(s)}"
             yield from rows(~np.isfinite(slope), args, say)
 
 
@@ -43,8 +43,9 @@ def extreme(subject: Subject) -> Outcome:
         ):
             fits = np.abs(truth) < LARGEST["float32"]
             wrong = np.isnan(got) & (name == "value") | ~np.isfinite(got) & fits
-            say = lambda i, g=got, t=truth, n=name: f"{n} is {g[i]}, in float64 {t[i]}"
-            yield from rows(wrong, args, lambda i, s=say: s(i) + under(setting))
+            text = f"{name}{under(setting)}"
+            say = lambda i, g=got, t=truth, n=text: f"{n} is {g[i]}, in float64 {t[i]}"
+            yield from rows(wrong, args, say)
 
 
 @check("S3", "an impossible value makes value and gradient NaN")
@@ -86,7 +87,8 @@ def infinite(subject: Subject) -> Outcome:
                     right = np.where(
                         settled, np.abs(got - here) <= 1e-5 * (1 + np.abs(here)), np.isposinf(got)
                     )
-                say = lambda i, g=got, h=here: f"value {g[i]}, limit {h[i]:g}{under(setting)}"
+                text = under(setting)
+                say = lambda i, g=got, h=here, t=text: f"value {g[i]}, limit {h[i]:g}{t}"
                 yield from rows(~right, args, say)
                 nan = np.isnan(slopes[k]).reshape(len(right), -1).any(-1) & settled
                 yield from rows(nan, args, lambda i, s=slopes[k]: f"gradient {s[i]}")
@@ -209,7 +211,7 @@ def independent(subject: Subject) -> Outcome:
 
 @check("E1", "shapes and dtypes that do not fit are refused by name")
 def misfits(subject: Subject) -> Outcome:
-    """A trailing axis too many, a string, integers for predictions: errors that say what and where."""
+    """An axis too many, a string, integers for predictions: errors that say what and where."""
     if not subject.strict:
         raise Skip("only asked of losses that follow this library's laws")
     arrays = subject.cast(subject.draw("generic"), "float32")
@@ -224,7 +226,9 @@ def misfits(subject: Subject) -> Outcome:
         yield from _refused(subject, arrays, ValueError, "where", where=short)
 
 
-def _refused(subject: Subject, args: list[Any], kind: type, argument: str, **more: Any) -> Outcome:
+def _refused(
+    subject: Subject, args: list[Any], kind: type[Exception], argument: str, **more: Any
+) -> Outcome:
     try:
         # Traced, not run: these errors are promised at trace time.
         jax.eval_shape(lambda: subject.loss(*args, **(subject.default | more)))

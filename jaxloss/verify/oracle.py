@@ -58,9 +58,9 @@ def exact(
             row = [_number(a[i]) for a in args]
             centre = reference(*row, **setting)
             value[i] = float(centre)
-            for k in np.flatnonzero(differentiable):
+            for k in (k for k, d in enumerate(differentiable) if d):
                 for where in np.ndindex(args[k].shape[1:]):
-                    below, above = _sides(reference, row, setting, int(k), where, centre)
+                    below, above = _sides(reference, row, setting, k, where, centre)
                     left[k][(i, *where)], right[k][(i, *where)] = below, above
     return Exact(value, left, right)
 

@@ -88,7 +88,7 @@ class Subject:
             chosen = np.sort(np.resize(rng.permutation(len(columns[0])), ROWS))
             columns = [c[chosen] for c in columns]
         return tuple(
-            np.asarray(c) if k.discrete else np.float32(c).astype(np.float64)
+            np.asarray(c) if k.discrete else np.asarray(c, np.float32).astype(np.float64)
             for k, c in zip(self.kinds, columns, strict=True)
         )
 

@@ -212,7 +212,7 @@ def second(subject: Subject) -> Outcome:
             if not (np.isfinite(one).all() and np.isfinite(two).all()):
                 yield f"{mode}: not finite{under(setting)}"
             elif not np.abs(one - two).max() <= 1e-9 * (np.abs(one).max() + 1e-12):
-                yield f"{mode}: forward over reverse and reverse over reverse differ{under(setting)}"
+                yield f"{mode}: the two orders of differentiation differ{under(setting)}"
             if mode == "generic":
                 yield from _against_differences(subject, k, args, move, setting, one)
 
