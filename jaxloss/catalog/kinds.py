@@ -80,7 +80,7 @@ def reals() -> Kind:
         generic=lambda rng, n: rng.normal(0.3, 2.0, n),
         spread=spread,
         singular=_rows(0.0, -0.0, 1.0, -1.0, 2.0, 0.5),
-        extreme=_rows(1e4, -1e4, 1e18, -1.5e38, 1e-30, -1e-36),
+        extreme=_rows(1e4, -300.0, 1e18, -1.5e38, 1e-30, -1e-36),
     )
 
 
