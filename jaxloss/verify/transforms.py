@@ -76,7 +76,7 @@ def hyperparameters(subject: Subject) -> Outcome:
             yield f"d/d{name} is {s}, {setting}"
 
 
-@check("D1", "dtypes: at least float32 out, the gradient in the input's own")
+@check("D1", "nothing is promoted, half precision is computed in float32")
 def dtypes(subject: Subject) -> Outcome:
     """Nothing is promoted to float64 that was not float64, with 64-bit types on or off."""
     for x64 in (False, True):
