@@ -134,10 +134,9 @@ ENTRIES = (
         arguments=_LABELLED,
         reference=_focal,
         settings=(
-            {"gamma": 2.0},
-            {"gamma": 0.3},
-            {"gamma": 5.0},
             {"gamma": 2.0, "alpha": 0.25},
+            {"gamma": 0.3, "alpha": 0.5},
+            {"gamma": 5.0, "alpha": 0.9},
         ),
         impossible={"gamma": (-0.1, np.nan), "alpha": (-0.1, 1.1)},
         claims=(

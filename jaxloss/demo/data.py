@@ -57,8 +57,11 @@ def load(seed: int) -> Data:
     labels, wrong = _mislabel(digits[train], rng)
     ink, outlier = _slip_decimal_point(_percent(pixels[train]), rng)
     low, centre, high = np.percentile(ink, [25, 50, 75])
-    spread = (high - low) / 1.349  # the standard deviation of a normal law; outliers do not move it
-    scale = lambda percent: ((percent - centre) / spread).astype(np.float32)
+    # The standard deviation of a normal law, from quartiles: outliers do not move it.
+    spread = (high - low) / 1.349
+
+    def scale(percent: Array) -> Array:
+        return ((percent - centre) / spread).astype(np.float32)
 
     def clean(rows: Array) -> Examples:
         return _examples(pixels[rows], digits[rows], digits[rows], scale(_percent(pixels[rows])))

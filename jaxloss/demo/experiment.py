@@ -105,8 +105,7 @@ def _open(options: Options) -> checkpoint.Checkpoints | None:
 def _resume(
     saved: checkpoint.Checkpoints | None, tracks: Tracks, say: Callable[[str], None]
 ) -> tuple[int, Tracks]:
-    found = None if saved is None else saved.restore(tracks)
-    if found is None:
+    if saved is None or (found := saved.restore(tracks)) is None:
         return 0, tracks
     say(f"Going on after step {found[0]}, from {saved.directory}.")
     return found

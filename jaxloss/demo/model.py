@@ -36,6 +36,6 @@ def create(seed: int) -> tuple[Any, Any]:
     return nnx.split(Network(rngs=nnx.Rngs(seed)), nnx.Param)
 
 
-def apply(structure: Any, params: Any, images: Array) -> dict[str, Array]:
+def apply(structure: Any, params: Any, images: Any) -> dict[str, Array]:
     """Run the network: the functional form, which jit, grad and scan take as it is."""
     return nnx.merge(structure, params)(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ Array = jax.Array
 
 # The one place where the losses of the tasks are chosen: training, validation, the verification
 # and the printed tables all read it.
-LOSSES = {
+LOSSES: dict[str, Callable[..., Array]] = {
     "digit": jl.softmax_cross_entropy_with_integer_labels,
     "odd": jl.sigmoid_binary_cross_entropy,
     "ink": jl.huber_loss,
@@ -27,7 +28,7 @@ INK_THRESHOLD = 3.0
 WEIGHT_LEARNING_RATE = 1e-2
 
 
-def losses(outputs: dict[str, Array], targets: dict[str, Array]) -> dict[str, Array]:
+def losses(outputs: dict[str, Array], targets: dict[str, Any]) -> dict[str, Array]:
     """Return the losses of each task, one for each example: `[batch]`."""
     return {task: loss(outputs[task], targets[task]) for task, loss in LOSSES.items()}
 
@@ -69,7 +70,6 @@ def task_weights(state: Any) -> dict[str, Array]:
 def admitted(state: Any) -> dict[str, Array]:
     """Return the share of each task's examples that its curriculum let through; 1 without one."""
     shares = {task: jnp.ones(()) for task in TASKS}
-    hidden = lambda leaf: isinstance(leaf, optax.MaskedNode)
     for _, found in optax.tree.get_all_with_path(state, "admitted"):
-        shares |= {task: share for task, share in found.items() if not hidden(share)}
+        shares |= {task: x for task, x in found.items() if not isinstance(x, optax.MaskedNode)}
     return shares

@@ -10,7 +10,7 @@ from jaxloss.demo.experiment import Results
 
 
 def print_results(results: Results) -> None:
-    """Print both ways of training on the test set, the learned weights, and where the picture is."""
+    """Print the test of both ways of training, the learned weights, where the picture is."""
     names = list(results.metrics)
     first = results.metrics[names[0]]
     rows = [[metric, *_compared(metric, results)] for metric in first]

@@ -84,8 +84,8 @@ def _empty_history(steps: int) -> dict[str, dict[str, np.ndarray]]:
     looks = len(looks_at(steps))
     lengths = {"loss": steps, "weight": steps}
     lengths |= dict.fromkeys(("validation", "admitted", "admitted_spoiled"), looks)
-    empty = lambda length: np.full(length, np.nan, np.float32)
-    return {key: {task: empty(n) for task in objective.TASKS} for key, n in lengths.items()}
+    empty = {key: np.full(length, np.nan, np.float32) for key, length in lengths.items()}
+    return {key: dict.fromkeys(objective.TASKS, values) for key, values in empty.items()}
 
 
 def looks_at(steps: int) -> list[int]:
@@ -108,8 +108,11 @@ def build(
     def look(learner: Learner) -> Any:
         return _look(structure, combine, dataset, learner)
 
+    compiled = jax.jit(advance, in_shardings=(everywhere, split), out_shardings=everywhere)
+    # Placed before the call: what comes from the host or a file would else be compiled for anew.
+    place = lambda learner: jax.device_put(learner, everywhere)
     return Machinery(
-        jax.jit(advance, in_shardings=(everywhere, split), out_shardings=everywhere),
+        lambda learner, batches: compiled(place(learner), batches),
         jax.jit(look, in_shardings=everywhere, out_shardings=everywhere),
         mesh.size,
     )
@@ -143,10 +146,12 @@ def _look(
     dataset: data.Data,
     learner: Learner,
 ) -> Any:
-    """Measure the validation losses, and what the curriculum admits of right and spoiled targets."""
-    losses_of = lambda examples: objective.losses(
-        model.apply(structure, learner.params, examples.images), examples.targets
-    )
+    """Measure validation losses, and what the curriculum admits of right and spoiled targets."""
+
+    def losses_of(examples: data.Examples) -> dict[str, Array]:
+        outputs = model.apply(structure, learner.params, examples.images)
+        return objective.losses(outputs, examples.targets)
+
     losses = losses_of(dataset.train)
 
     def admitted(where: dict[str, Any]) -> dict[str, Array]:
@@ -170,12 +175,9 @@ def advance(track: Track, machinery: Machinery, batches: Any, steps: range) -> T
     history = _write(track.history, jax.device_get(record), steps.start)
     history = _write(history, jax.tree.map(lambda x: x[None], seen), steps.start // EVERY)
     validation = float(sum(seen["validation"].values()))
-    track = track.replace(
-        learner=learner, history=history, stopping=track.stopping.update(validation)
-    )
-    if track.stopping.has_improved:
-        track = track.replace(best=learner.params, best_step=steps.stop)
-    return track
+    stopping = track.stopping.update(validation)
+    kept = (learner.params, steps.stop) if stopping.has_improved else (track.best, track.best_step)
+    return Track(learner, *kept, stopping, history)
 
 
 def _write(history: dict[str, Any], record: dict[str, Any], place: int) -> dict[str, Any]:

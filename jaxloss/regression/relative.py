@@ -43,11 +43,14 @@ def squared_logarithmic_error(
     (predictions, targets), mask = arguments.elementwise(
         "squared_logarithmic_error", where, predictions=predictions, targets=targets
     )
-    ratio = numerics.divide(predictions - targets, 1 + targets)
-    # Near the target the difference of two logarithms cancels; the logarithm of the ratio does not.
-    near = (jnp.abs(ratio) < 0.5) & (targets > -1)
+    # The difference of two logarithms cancels; the logarithm of the ratio, taken upward, does not.
+    upward = predictions >= targets
+    low = jnp.where(upward, targets, predictions)
+    gap = jnp.where(upward, predictions - targets, targets - predictions)
+    ratio = numerics.divide(gap, 1 + low)
+    regular = (low > -1) & jnp.isfinite(ratio)
     difference = jnp.log1p(predictions) - jnp.log1p(targets)
-    logarithm = jnp.where(near, jnp.log1p(jnp.where(near, ratio, 0)), difference)
+    logarithm = jnp.where(regular, jnp.log1p(jnp.where(regular, ratio, 0)), difference)
     return arguments.masked(logarithm**2, mask)
 
 

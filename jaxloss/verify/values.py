@@ -165,7 +165,7 @@ def rounding(subject: Subject) -> Outcome:
                 slack = slack + 2 * EPSILON[dtype] * np.abs(high) + SMALLEST[dtype]
                 if k > 0:
                     # What trains is the first argument; the others may round like the largest.
-                    room = 64 * EPSILON["float32"] * largest
+                    room = 64 * EPSILON["float32"] * largest + 1e-30
                     slack = slack + room.reshape(room.shape + (1,) * (high.ndim - 1))
                 wrong = smooth & (np.abs(got[k] - high) > slack)
                 say = lambda i, g=got[k], e=high: f"{g[i]} instead of {e[i]}"
@@ -185,9 +185,9 @@ def _sensitivity(subject: Subject, args: list[Array], setting: Any) -> list[Arra
     centre = subject.slopes(args, setting)
     rng = np.random.default_rng([subject.seed, 3])
     scales = [np.zeros_like(s) for s in centre]
-    for _ in range(3):
+    for _ in range(4):
         moved = [
-            a if k.discrete else a * (1 + 2.0**-20 * rng.choice([-1, 1], a.shape))
+            a if k.discrete else a * (1 + 2.0**-20 * rng.uniform(-2, 2, a.shape))
             for k, a in zip(subject.kinds, args, strict=True)
         ]
         for scale, there, here in zip(scales, subject.slopes(moved, setting), centre, strict=True):
