@@ -66,9 +66,9 @@ def is_discrete(array: jax.Array) -> bool:
 
 def working_dtype(*arrays: jax.Array) -> Any:
     """Return the dtype in which losses of these arrays are computed: at least float32."""
-    wide = [a.dtype for a in arrays if jnp.issubdtype(a.dtype, jnp.floating)]
-    wide = [d for d in wide if jnp.finfo(d).bits >= 32]
-    return jnp.result_type(jnp.float32, *wide)
+    # Not `result_type`: it refuses mixed widths where the user has made promotion strict.
+    wide = any(a.dtype == jnp.float64 for a in arrays)
+    return jnp.dtype(jnp.float64 if wide else jnp.float32)
 
 
 def same_shape(function: str, **arrays: jax.Array) -> None:

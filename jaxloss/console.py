@@ -45,7 +45,9 @@ def _rich_table(columns: list[str], rows: list[list[str]], title: str | None) ->
 
     drawn = rich.table.Table(title=title, title_justify="left")
     for column, right in zip(columns, _to_the_right(columns, rows), strict=True):
-        drawn.add_column(rich.text.Text(column), justify="right" if right else "left")
+        # Folded rather than cut off: half a name is of no use.
+        side: Any = "right" if right else "left"
+        drawn.add_column(rich.text.Text(column), justify=side, overflow="fold")
     for row in rows:
         # As Text: a cell such as "[0, 1)" is not markup.
         drawn.add_row(*map(rich.text.Text, row))

@@ -42,8 +42,10 @@ def self_paced(
 ) -> optax.GradientTransformationExtraArgs:
     """Self-paced learning: weigh each example by how small its loss `l` is against a threshold.
 
-    Raise the threshold over training and the curriculum goes from easy to hard. Weights are
-    constants to autodiff. With `t` the threshold, for `l < t` (and 0 otherwise):
+    Raise the threshold over training and the curriculum goes from easy to hard. Begin above the
+    losses of the untrained model (`log(classes)` for a cross-entropy), or nothing is admitted and
+    nothing learned. Against wrong labels lower it instead: they are learned last, and a threshold
+    that falls in time keeps them out. Weights are constants to autodiff. With `t` the threshold, for `l < t` (and 0 otherwise):
 
     * `"hard"`: 1;
     * `"linear"`: `1 - l / t`;
@@ -90,7 +92,8 @@ def self_paced(
         mask = arguments.mask_like(function, where, losses)
         losses = arguments.masked(losses, mask)
         weights = lax.stop_gradient(weight(losses))
-        kept = (weights > 0) | jnp.isnan(losses)
+        # What is NaN, a loss or a traced threshold out of range, is to be seen.
+        kept = ~(weights <= 0) | jnp.isnan(losses)
         admitted = reduction.mean(
             (weights > 0).astype(jnp.float32), where=mask, axis_name=axis_name
         )
@@ -123,38 +126,39 @@ def _weight_function(
     if (lower is None) == (form == "mixture"):
         expected = "a number below threshold" if lower is None else "None"
         raise arguments.reject(function, "lower", f"{expected} for form={form!r}", lower)
-    like = jnp.zeros((), jnp.float32)
     most = {"below": 1.0} if form == "logarithmic" else {}
-    # Called here for its errors; called again in the dtype of the losses.
-    arguments.hyper(function, "threshold", threshold, like, above=0.0, **most)
-    if lower is not None:
-        arguments.hyper(function, "lower", lower, like, above=0.0)
-        if not isinstance(threshold / lower, jax.core.Tracer) and lower >= threshold:
-            raise arguments.reject(function, "lower", f"below threshold {threshold}", lower)
 
     def weight(losses: Array) -> Array:
         scalar = jnp.zeros((), losses.dtype)
         t = arguments.hyper(function, "threshold", threshold, scalar, above=0.0, **most)
-        return forms[form](losses, t, lower)
+        if lower is None:
+            return forms[form](losses, t, t)
+        low = arguments.hyper(function, "lower", lower, scalar, above=0.0)
+        return forms[form](losses, t, jnp.where(low < t, low, jnp.nan))
 
+    # Called once for the errors of what is known already.
+    weight(jnp.zeros((), jnp.float32))
+    traced = any(isinstance(x, jax.core.Tracer) for x in (lower, threshold))
+    if lower is not None and not traced and lower >= threshold:
+        raise arguments.reject(function, "lower", f"below threshold {threshold}", lower)
     return weight
 
 
-def _hard(losses: Array, threshold: Array, _: Any) -> Array:
+def _hard(losses: Array, threshold: Array, _: Array) -> Array:
     return jnp.where(jnp.isnan(threshold), jnp.nan, (losses < threshold).astype(losses.dtype))
 
 
-def _linear(losses: Array, threshold: Array, _: Any) -> Array:
+def _linear(losses: Array, threshold: Array, _: Array) -> Array:
     return numerics.positive_part(1 - losses / threshold)
 
 
-def _logarithmic(losses: Array, threshold: Array, _: Any) -> Array:
+def _logarithmic(losses: Array, threshold: Array, _: Array) -> Array:
     zeta = 1 - threshold
     below = jnp.where(losses < threshold, losses, threshold)
     return jnp.log(below + zeta) / jnp.log(zeta)
 
 
-def _mixture(losses: Array, threshold: Array, lower: Any) -> Array:
+def _mixture(losses: Array, threshold: Array, lower: Array) -> Array:
     zeta = lower * threshold / (threshold - lower)
     between = zeta * (1 / jnp.where(losses > lower, losses, threshold) - 1 / threshold)
     return jnp.where(losses <= lower, 1, numerics.positive_part(between))

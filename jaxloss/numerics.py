@@ -25,10 +25,18 @@ def positive_part(x: jax.Array) -> jax.Array:
     return jax.nn.relu(x)
 
 
+@jax.custom_jvp
 def divide(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     """Return the quotient, and 0 with zero gradient where the denominator is 0."""
     zero = denominator == 0
     return jnp.where(zero, 0, numerator / jnp.where(zero, 1, denominator))
+
+
+@divide.defjvp
+def _divide_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    # Autodiff squares the denominator, which over- or underflows where the quotient does not.
+    quotient = divide(*primals)
+    return quotient, divide(tangents[0] - quotient * tangents[1], primals[1])
 
 
 def weighted(weight: jax.Array, value: jax.Array) -> jax.Array:
@@ -56,7 +64,10 @@ def _scale(x: jax.Array, axis: int | None = None, keepdims: bool = False) -> jax
     derivatives do not depend on it.
     """
     largest = lax.stop_gradient(jnp.max(jnp.abs(x), axis=axis, keepdims=keepdims, initial=0))
-    return jnp.where((largest == 0) | jnp.isinf(largest), 1, largest)
+    # Its reciprocal, which XLA may multiply by instead, must be a normal number, too.
+    info = jnp.finfo(x.dtype)
+    bounded = jnp.clip(largest, 4 * float(info.tiny), float(info.max) / 8)
+    return jnp.where(largest == 0, 1, bounded)
 
 
 @jax.custom_jvp

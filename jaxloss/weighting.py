@@ -44,7 +44,8 @@ def uncertainty(
     then weighed by half their inverse. The values returned may be negative.
 
     Losses must be positive for that: with one that can go below 0 (a log-density) `s` falls
-    without end. `uncertainty_weighted` is the formula for log-variances among your parameters.
+    without end, as it does for a task whose loss truly goes to 0 (after a curriculum that admits
+    almost nothing, say): its weight then grows without bound. `uncertainty_weighted` is the formula for log-variances among your parameters.
 
     Args:
       optimizer: the optax optimizer of the log-variances, such as `optax.adam(1e-2)`.

@@ -20,6 +20,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
@@ -269,7 +270,7 @@ def softmax_focal_loss(
     (logits, labels), mask = _soft(function, axis, where, logits, labels)
     parts = numerics.softmax(logits, mask)
     gamma = _per_example(function, "gamma", gamma, logits, at_least=0.0)
-    if jnp.ndim(alpha):
+    if np.ndim(alpha):
         alpha = arguments.class_vector(function, "alpha", alpha, logits, at_least=0.0)
     else:
         alpha = arguments.hyper(function, "alpha", alpha, logits, at_least=0.0)

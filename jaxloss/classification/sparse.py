@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
@@ -160,9 +161,9 @@ def make_fenchel_young_loss(
         scores: Any, targets: Any, *args: Any, where: Any = None, **kwargs: Any
     ) -> Array:
         function = "fenchel_young_loss"
-        if where is not None and jnp.ndim(where) >= max(jnp.ndim(scores), 1):
-            expected = f"of shape {jnp.shape(scores)[:-1]} (examples)"
-            raise arguments.reject(function, "where", expected, jnp.shape(where))
+        if where is not None and np.ndim(where) >= max(np.ndim(scores), 1):
+            expected = f"of shape {np.shape(scores)[:-1]} (examples)"
+            raise arguments.reject(function, "where", expected, np.shape(where))
         (scores, targets), mask = arguments.events(
             function, -1, where, scores=scores, targets=targets
         )

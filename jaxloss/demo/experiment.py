@@ -69,7 +69,9 @@ def describe(dataset: data.Data) -> str:
     )
 
 
-def train(options: Options, dataset: data.Data, say: Callable[[str], None]) -> Tracks:
+def train(
+    options: Options, dataset: data.Data, say: Callable[[str], None] = lambda line: None
+) -> Tracks:
     """Train until both ways have stopped, saving and resuming where options say so."""
     ways = training.objectives()
     machines = {
@@ -107,8 +109,9 @@ def _resume(
 ) -> tuple[int, Tracks]:
     if saved is None or (found := saved.restore(tracks)) is None:
         return 0, tracks
-    say(f"Going on after step {found[0]}, from {saved.directory}.")
-    return found
+    begun, restored = found
+    say(f"Going on after step {begun}, from {saved.directory}.")
+    return begun, {name: restored[name] for name in tracks}  # orbax sorts the names
 
 
 def _chunks(begun: int, steps: int) -> list[range]:

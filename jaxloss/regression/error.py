@@ -154,9 +154,14 @@ def huber_loss(
 
 def huber(error: Array, delta: Array, weight: Array | float = 1.0) -> Array:
     """Return the formula of the Huber loss, written so that its gradient is the clipped error."""
-    size = numerics.absolute(error)
-    clipped = jnp.where(size < delta, size, delta)
-    return weight * clipped * (size - 0.5 * clipped)
+    # Clipped with its sign: through the absolute value the curvature at 0 would be lost.
+    clipped = _clip(error, delta)
+    return weight * clipped * (error - 0.5 * clipped)
+
+
+def _clip(error: Array, limit: Array) -> Array:
+    inside = (error <= limit) & (error >= -limit)
+    return jnp.where(inside, error, jnp.where(error > 0, limit, -limit))
 
 
 def smooth_l1_loss(
@@ -191,9 +196,8 @@ def smooth_l1_loss(
     error, mask = _error("smooth_l1_loss", predictions, targets, where)
     beta = arguments.hyper("smooth_l1_loss", "beta", beta, error, at_least=0.0)
     size = numerics.absolute(error)
-    inside = size < beta
-    clipped = jnp.where(inside, size, beta)
-    excess = jnp.where(inside, 0, size - beta)
+    clipped = _clip(error, beta)
+    excess = jnp.where(clipped == error, 0, size - beta)
     return arguments.masked(excess + 0.5 * clipped * numerics.divide(clipped, beta), mask)
 
 

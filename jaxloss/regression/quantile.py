@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
@@ -25,10 +26,10 @@ def _sides(
     function: str, name: str, level: Any, predictions: Any, targets: Any, where: Any
 ) -> tuple[Array, Array, Array | None]:
     """Return the errors, the weight of each error's side, and the mask."""
-    if jnp.ndim(level) > 1:
-        found = f"shape {jnp.shape(level)}"
+    if np.ndim(level) > 1:
+        found = f"shape {np.shape(level)}"
         raise arguments.reject(function, name, "a number or a vector of numbers", found)
-    if jnp.ndim(level) == 1:
+    if np.ndim(level) == 1:
         predictions, targets = _spread(function, name, level, predictions, targets)
     (predictions, targets), mask = arguments.elementwise(
         function, where, predictions=predictions, targets=targets
@@ -44,7 +45,7 @@ def _spread(
     """Give every level its copy of the targets."""
     predictions = arguments.floating(function, "predictions", predictions)
     targets = arguments.real(function, "targets", targets)
-    expected = (*targets.shape, jnp.shape(levels)[0])
+    expected = (*targets.shape, np.shape(levels)[0])
     if predictions.shape != expected:
         relation = f"of shape {expected} (targets, then one for each of {name})"
         raise arguments.reject(function, "predictions", relation, predictions.shape)

@@ -92,7 +92,7 @@ def absolute_percentage_error(
     size = numerics.absolute(targets)
     # Selected, not maximised: no slope of the size may reach a target below epsilon.
     size = jnp.where(size > epsilon, size, epsilon)
-    return arguments.masked(numerics.absolute(predictions - targets) / size, mask)
+    return arguments.masked(numerics.divide(numerics.absolute(predictions - targets), size), mask)
 
 
 def symmetric_absolute_percentage_error(
@@ -132,10 +132,11 @@ def symmetric_absolute_percentage_error(
     epsilon = arguments.hyper(function, "epsilon", epsilon, targets, above=0.0)
     a, b = numerics.absolute(predictions), numerics.absolute(targets)
     total = a + b
-    near = numerics.absolute(predictions - targets) / jnp.where(total > epsilon, total, epsilon)
+    size = jnp.where(total > epsilon, total, epsilon)
+    near = numerics.divide(numerics.absolute(predictions - targets), size)
     # Far apart the quotient is 1 - 2 smaller / total, whose small slope does not cancel.
     opposite = jnp.sign(predictions) * jnp.sign(targets) < 0
     smaller = jnp.where(opposite, 0, jnp.where(a < b, a, b))
     far = (3 * smaller < total) & (total > epsilon)
-    loss = jnp.where(far, 2 - 4 * smaller / jnp.where(far, total, 1), 2 * near)
+    loss = jnp.where(far, 2 - 4 * numerics.divide(smaller, jnp.where(far, total, 1)), 2 * near)
     return arguments.masked(loss, mask)
