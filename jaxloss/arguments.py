@@ -247,7 +247,8 @@ def classes(
         raise reject(function, "labels", expected, index.shape)
     mask = last(event_mask(function, where, axes, scores), axes)
     scores = last(scores.astype(working_dtype(scores)), axes)
-    index = index[..., None]
+    # A narrow integer could not count as far as there are classes.
+    index = index[..., None].astype(index.dtype if index.dtype.itemsize >= 4 else jnp.int32)
     in_range = (index >= 0) & (index < scores.shape[-1])
     # Multiplied rather than selected: the gradient of an out-of-range label must be NaN as well.
     seen = in_range | ~jnp.any(mask, axis=-1, keepdims=True)

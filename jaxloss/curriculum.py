@@ -92,13 +92,14 @@ def self_paced(
         mask = arguments.mask_like(function, where, losses)
         losses = arguments.masked(losses, mask)
         weights = lax.stop_gradient(weight(losses))
-        # What is NaN, a loss or a traced threshold out of range, is to be seen.
-        kept = ~(weights <= 0) | jnp.isnan(losses)
+        kept = ~(weights <= 0)  # NaN, of a traced threshold out of range, is kept and seen
         admitted = reduction.mean(
             (weights > 0).astype(jnp.float32), where=mask, axis_name=axis_name
         )
-        # Selected, not only multiplied: 0 times an infinite loss would be NaN.
+        # Selected, not only multiplied: of a weight of 0, an infinite loss would make NaN, and XLA
+        # would make 0 of a NaN.
         paced = jnp.where(kept, weights * jnp.where(kept, losses, 0), 0)
+        paced = jnp.where(jnp.isnan(losses), losses, paced)
         return arguments.masked(paced, mask), lax.stop_gradient(admitted)
 
     def update(

@@ -40,9 +40,11 @@ def _divide_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
 
 
 def weighted(weight: jax.Array, value: jax.Array) -> jax.Array:
-    """Return `weight * value`, where a weight of 0 silences an infinite value."""
+    """Return `weight * value`, where a weight of 0 silences an infinite value but never a NaN."""
     silent = (weight == 0) & jnp.isinf(value)
-    return weight * jnp.where(silent, 0, value)
+    product = weight * jnp.where(silent, 0, value)
+    # Selected, because XLA takes a product with a converted boolean for a selection.
+    return jnp.where(jnp.isnan(value), value, product)
 
 
 def log(x: jax.Array) -> jax.Array:

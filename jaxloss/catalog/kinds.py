@@ -156,7 +156,13 @@ def logits(classes: int = 4) -> Kind:
             one(20.0),
         ),
         extreme=_rows(
-            base * 1e4, one(60.0), one(1e7) + 1e7, base * 1e-30, one(-1.5e38), one(300.0)
+            base * 1e4,
+            one(60.0),
+            one(1e7) + 1e7,
+            base * 1e-30,
+            one(-1.5e38),
+            one(300.0),
+            base * 1e30,
         ),
         infinite=_rows(one(-np.inf), one(-np.inf, -1), one(np.inf, 1)),
         towards=_rows(one(-1e5), one(-1e5, -1), one(1e5, 1)),

@@ -177,7 +177,8 @@ def _cross_entropy(
     loss = jnp.sum(numerics.weighted(labels, parts.surprisal()), axis=-1)
     normalizer = parts.log_normalizer()
     # Silenced before it is squared: the slope of an infinite square is infinite, too.
-    normalizer = jnp.where((z_loss == 0) & jnp.isinf(normalizer), 0, normalizer)
+    silent = (z_loss == 0) & jnp.isinf(normalizer**2)
+    normalizer = jnp.where(silent, 0, normalizer)
     return loss + z_loss * normalizer**2
 
 

@@ -94,7 +94,7 @@ def multiclass_sparsemax_loss(
 @jax.custom_jvp
 def _sparsemax_loss(scores: Array, is_label: Array, mask: Array) -> Array:
     probabilities, threshold = _sparsemax(scores, mask)
-    distance = jnp.sum((is_label - probabilities) ** 2, axis=-1) / 2
+    distance = jnp.sum((is_label.astype(scores.dtype) - probabilities) ** 2, axis=-1) / 2
     own = jnp.sum(jnp.where(is_label, scores, 0), axis=-1)
     outside = numerics.positive_part(threshold - own)
     return distance + jnp.where(jnp.isnan(own), own, outside)
@@ -105,7 +105,7 @@ def _sparsemax_loss_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     # Autodiff takes the wrong side where a class is just about to enter the support.
     scores, is_label, mask = primals
     probabilities, _ = _sparsemax(scores, mask)
-    slope = jnp.where(mask, probabilities - is_label, 0)
+    slope = jnp.where(mask, probabilities - is_label.astype(scores.dtype), 0)
     return _sparsemax_loss(*primals), jnp.sum(slope * tangents[0], axis=-1)
 
 
@@ -120,7 +120,7 @@ def _sparsemax(scores: Array, mask: Array) -> tuple[Array, Array]:
     # A class of minus infinity never enters, but its partial sums would not be numbers.
     total = jnp.cumsum(jnp.where(jnp.isneginf(ordered), 0, ordered), axis=-1)
     inside = 1 + count * ordered > total
-    size = jnp.sum(inside, axis=-1, keepdims=True)
+    size = jnp.sum(inside, axis=-1, keepdims=True, dtype=scores.dtype)
     threshold = (jnp.sum(jnp.where(inside, ordered, 0), axis=-1, keepdims=True) - 1) / size
     projected = numerics.positive_part(scores - top - threshold)
     return projected, (threshold + top)[..., 0]
