@@ -45,7 +45,9 @@ def self_paced(
     Raise the threshold over training and the curriculum goes from easy to hard. Begin above the
     losses of the untrained model (`log(classes)` for a cross-entropy), or nothing is admitted and
     nothing learned. Against wrong labels lower it instead: they are learned last, and a threshold
-    that falls in time keeps them out. Weights are constants to autodiff. With `t` the threshold, for `l < t` (and 0 otherwise):
+    that falls in time keeps them out.
+
+    Weights are constants to autodiff. With `t` the threshold, for `l < t` (and 0 otherwise):
 
     * `"hard"`: 1;
     * `"linear"`: `1 - l / t`;

@@ -45,7 +45,8 @@ def uncertainty(
 
     Losses must be positive for that: with one that can go below 0 (a log-density) `s` falls
     without end, as it does for a task whose loss truly goes to 0 (after a curriculum that admits
-    almost nothing, say): its weight then grows without bound. `uncertainty_weighted` is the formula for log-variances among your parameters.
+    almost nothing, say): its weight then grows without bound. `uncertainty_weighted` is the
+    formula for log-variances among your own parameters.
 
     Args:
       optimizer: the optax optimizer of the log-variances, such as `optax.adam(1e-2)`.

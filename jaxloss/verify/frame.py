@@ -58,8 +58,8 @@ def check(id: str, title: str) -> Callable[[Callable[[Subject], Outcome]], Check
 
 def rows(wrong: Array, args: list[Array], say: Callable[..., str]) -> Outcome:
     """Yield a sentence about the first wrong row, and how many there are."""
-    column: Array = np.array(wrong, ndmin=1)
-    flat = column.reshape(len(column), -1).any(axis=-1)
+    column = np.array(wrong, ndmin=1)
+    flat: Array = np.asarray(column.reshape(column.shape[0], -1).any(axis=-1))
     found = np.flatnonzero(flat)
     if found.size:
         first = int(found[0])
