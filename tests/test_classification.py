@@ -345,14 +345,15 @@ def test_classes_may_lie_on_any_axis_or_several(name):
     soft = rng.dirichlet(np.ones(4), size=(2, 3)).astype(np.float32)
     hard = np.argmax(soft, -1)
 
-    def run(turn, axis, classes=4):
-        """Lay logits and soft labels out by `turn`, the classes then being on `axis`."""
-        labels = turn(soft) if name in SOFT else hard
-        options = {"class_counts": np.arange(1.0, classes + 1)} if name in NEEDED else {}
-        return getattr(jl, name)(turn(logits), labels, axis=axis, **options)
+    options = {"class_counts": np.arange(1.0, 5.0)} if name in NEEDED else {}
 
     @jax.jit
-    def all_of_them():
+    def all_of_them(logits, soft, hard):
+        def run(turn, axis):
+            """Lay logits and soft labels out by `turn`, the classes then being on `axis`."""
+            labels = turn(soft) if name in SOFT else hard
+            return getattr(jl, name)(turn(logits), labels, axis=axis, **options)
+
         square = lambda a: a.reshape(2, 3, 2, 2)
         return run(lambda a: a, -1), [
             run(lambda a: a.transpose(0, 2, 1), 1),
@@ -364,7 +365,7 @@ def test_classes_may_lie_on_any_axis_or_several(name):
             run(lambda a: square(a).transpose(3, 0, 1, 2), [-1, 0]),
         ]
 
-    reference, others = all_of_them()
+    reference, others = all_of_them(logits, soft, hard)
     assert reference.shape == (2, 3)
     for other in others:
         np.testing.assert_allclose(other, reference, rtol=1e-5)

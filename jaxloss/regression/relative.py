@@ -47,10 +47,11 @@ def squared_logarithmic_error(
     upward = predictions >= targets
     low = jnp.where(upward, targets, predictions)
     gap = jnp.where(upward, predictions - targets, targets - predictions)
-    ratio = numerics.divide(gap, 1 + low)
-    regular = (low > -1) & jnp.isfinite(ratio)
+    # Beyond 1e30 the ratio might overflow, and nothing cancels any more.
+    regular = (low > -1) & (gap <= 1e30 * (1 + low))
+    ratio = numerics.divide(jnp.where(regular, gap, 0), jnp.where(regular, 1 + low, 1))
     difference = jnp.log1p(predictions) - jnp.log1p(targets)
-    logarithm = jnp.where(regular, jnp.log1p(jnp.where(regular, ratio, 0)), difference)
+    logarithm = jnp.where(regular, jnp.log1p(ratio), difference)
     return arguments.masked(logarithm**2, mask)
 
 
