@@ -8,7 +8,8 @@ Conventions, for all functions here:
 
 * `where` says what counts (True) and `weights` (>= 0) how much. Their shape is that of the losses
   or of the losses' leading axes, so that a mask of examples also masks a row of labels each.
-* What is masked does not exist: NaN behind a mask is seen neither by value nor by gradient.
+* What is masked does not exist: NaN behind a mask is seen neither by value nor by gradient. A loss
+  of data that hold NaN wants the mask as well: autodiff passes through it on its way to you.
 * Where nothing counts, the sum and the mean are 0, with zero gradient.
 * `axis_name` names mapped axes (`shard_map`, `pmap`, `vmap`) over which the batch is split. Totals
   and weights are summed over them before dividing. A gradient taken inside `shard_map` with
@@ -159,7 +160,7 @@ def _average(
     losses, counts = arguments.masked(losses, mask), arguments.masked(counts, mask)
     axes = arguments.normal_axes(function, axis, losses.ndim)
     pair = Average(jnp.sum(counts * losses, axis=axes), jnp.sum(counts, axis=axes))
-    return pair if axis_name is None else Average(*lax.psum(tuple(pair), axis_name))
+    return pair if axis_name is None else Average(*(lax.psum(x, axis_name) for x in pair))
 
 
 def _weights_like(function: str, weights: Any, losses: Array) -> Array:

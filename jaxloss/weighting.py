@@ -121,8 +121,11 @@ def _weighted(loss: Any, log_variance: Any) -> Array:
     if loss.shape != ():
         expected = "one number for each task (chain reduce_mean() before)"
         raise arguments.reject("uncertainty_weighted", "losses", expected, f"shape {loss.shape}")
+    loss = loss.astype(arguments.working_dtype(loss))
+    log_variance = jnp.asarray(log_variance, loss.dtype)
     return 0.5 * (jnp.exp(-log_variance) * loss + log_variance)
 
 
 def _slope(loss: Array, log_variance: Array) -> Array:
-    return (0.5 * (1 - jnp.exp(-log_variance) * loss)).astype(log_variance.dtype)
+    loss = jnp.asarray(loss, log_variance.dtype)
+    return 0.5 * (1 - jnp.exp(-log_variance) * loss)
