@@ -423,8 +423,11 @@ def test_thresholds_reach_the_best_f_beta_of_scikit_learn(rng):
     thresholds = np.asarray(jax.jit(jl.fbeta_thresholds)(d["logits"], d["bits"], beta=0.7))
     for i in range(CLASSES):
         scores, labels = d["logits"][:, i], d["bits"][:, i]
-        score = lambda cut: metrics.fbeta_score(labels, scores >= cut, beta=0.7, zero_division=0)  # noqa: B023
-        np.testing.assert_allclose(score(thresholds[i]), max(map(score, scores)), rtol=RTOL)
+        cuts = [thresholds[i], *scores]
+        chosen, *others = (
+            metrics.fbeta_score(labels, scores >= cut, beta=0.7, zero_division=0) for cut in cuts
+        )
+        np.testing.assert_allclose(chosen, max(others), rtol=RTOL)
 
 
 # Arithmetic with so many digits that nothing rounds, where a plain formula loses its own
@@ -445,7 +448,7 @@ def mp(function):
             out = []
             for row in rows:
                 x, *more = (mpmath.mpf(float(v)) for v in row)
-                slope = mpmath.diff(lambda z: function(z, *more), x)  # noqa: B023
+                slope = mpmath.diff(lambda z, more=more: function(z, *more), x)
                 out.append((float(function(x, *more)), float(slope)))
         return np.array(out).T
 
