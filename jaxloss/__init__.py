@@ -8,10 +8,29 @@ of each loss in `jaxloss.catalog`, and the tool that checks it in `jaxloss.verif
 import importlib
 from typing import Any
 
-from jaxloss import classification, curriculum, regression, weighting
+from jaxloss import (
+    adversarial,
+    classification,
+    contrastive,
+    curriculum,
+    divergence,
+    ranking,
+    regression,
+    robust,
+    segmentation,
+    sequence,
+    weighting,
+)
+from jaxloss.adversarial import *  # noqa: F403
 from jaxloss.classification import *  # noqa: F403
+from jaxloss.contrastive import *  # noqa: F403
+from jaxloss.divergence import *  # noqa: F403
+from jaxloss.ranking import *  # noqa: F403
 from jaxloss.reduction import Average, average, mean, reduce_mean, reduce_sum, sum
 from jaxloss.regression import *  # noqa: F403
+from jaxloss.robust import *  # noqa: F403
+from jaxloss.segmentation import *  # noqa: F403
+from jaxloss.sequence import *  # noqa: F403
 
 __version__ = "0.1.0"
 
@@ -19,16 +38,30 @@ __version__ = "0.1.0"
 _LAZY = ("catalog", "verify")
 
 __all__ = [
+    *adversarial.__all__,
     *classification.__all__,
+    *contrastive.__all__,
+    *divergence.__all__,
+    *ranking.__all__,
     *regression.__all__,
+    *robust.__all__,
+    *segmentation.__all__,
+    *sequence.__all__,
     "Average",
     "average",
+    "adversarial",
     "classification",
+    "contrastive",
     "curriculum",
+    "divergence",
     "mean",
     "reduce_mean",
+    "ranking",
     "reduce_sum",
     "regression",
+    "robust",
+    "segmentation",
+    "sequence",
     "sum",
     "weighting",
 ]

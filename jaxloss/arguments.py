@@ -93,7 +93,8 @@ def hyper(
 ) -> jax.Array:
     """Convert a real hyper-parameter that broadcasts to `like`, and check its range.
 
-    A value known while tracing raises `ValueError` out of range; a traced one becomes NaN there.
+    It comes back with as many axes as `like` has, so that `[..., None]` means the same for both. A
+    value known while tracing raises `ValueError` out of range; a traced one becomes NaN there.
     """
     known = _known(value)
     array = _array(function, name, value) if known is None else known
@@ -105,12 +106,12 @@ def hyper(
         return (x > above) & (x >= at_least) & (x < below) & (x <= at_most)
 
     if known is None:
-        array = array.astype(like.dtype)
+        array = expand_left(jnp.asarray(array, like.dtype), like.ndim)
         return jnp.where(inside(array), array, jnp.nan)
     if not np.all(inside(known.astype(np.float64))):
         expected = _interval(above, at_least, below, at_most)
         raise reject(function, name, expected, known.tolist())
-    return jnp.asarray(known, like.dtype)
+    return expand_left(jnp.asarray(known, like.dtype), like.ndim)
 
 
 def _known(value: Any) -> np.ndarray | None:
@@ -152,10 +153,15 @@ def class_vector(
 ) -> jax.Array:
     """Convert one number for each class, shape `[classes]`, for `like` `[..., classes]`."""
     array = hyper(function, name, value, like, **bounds)
-    if array.shape != like.shape[-1:]:
+    if np.shape(value) != like.shape[-1:]:
         expected = f"one number for each of the {like.shape[-1]} classes, shape {like.shape[-1:]}"
-        raise reject(function, name, expected, f"shape {array.shape}")
+        raise reject(function, name, expected, f"shape {np.shape(value)}")
     return array
+
+
+def per_event(function: str, name: str, value: Any, like: jax.Array, **bounds: float) -> jax.Array:
+    """Convert a hyper-parameter, one for all events or `[...]`, ready to meet `[..., event]`."""
+    return hyper(function, name, value, like[..., 0], **bounds)[..., None]
 
 
 def mask_like(function: str, where: Any, array: jax.Array) -> jax.Array | None:
@@ -179,6 +185,11 @@ def _boolean(function: str, where: Any) -> jax.Array:
 def expand_right(array: jax.Array, ndim: int) -> jax.Array:
     """Append axes of length 1, so that an array of examples meets an array of their entries."""
     return array.reshape(array.shape + (1,) * (ndim - array.ndim))
+
+
+def expand_left(array: jax.Array, ndim: int) -> jax.Array:
+    """Prepend axes of length 1: what NumPy does by itself, and strict rank promotion refuses."""
+    return array.reshape((1,) * (ndim - array.ndim) + array.shape)
 
 
 def elementwise(
@@ -253,8 +264,49 @@ def classes(
     # Multiplied rather than selected: the gradient of an out-of-range label must be NaN as well.
     seen = in_range | ~jnp.any(mask, axis=-1, keepdims=True)
     scores = jnp.where(mask, scores, 0) * jnp.where(seen, 1.0, jnp.nan).astype(scores.dtype)
-    is_label = index == jnp.arange(scores.shape[-1], dtype=index.dtype)
+    is_label = index == expand_left(jnp.arange(scores.shape[-1], dtype=index.dtype), index.ndim)
     return scores, is_label & mask, mask
+
+
+def members(
+    function: str, where: Any, *, labels: Any = None, **embeddings: Any
+) -> tuple[list[jax.Array], jax.Array, jax.Array]:
+    """Prepare sets of vectors `[..., n, d]`, whose members are compared with each other.
+
+    All of `embeddings` have one shape; leading axes are sets that do not see each other. `labels`
+    are the members' groups, integers `[..., n]` (None: each its own). `where` is `[..., n]`
+    (members) or `[...]` (sets).
+
+    Returns:
+      The arrays in the working dtype with zeros where masked, the labels, the mask `[..., n]`.
+    """
+    names = list(embeddings)
+    arrays = [floating(function, name, embeddings[name]) for name in names]
+    if arrays[0].ndim < 2:
+        raise reject(function, names[0], "of shape [..., n, d]", f"shape {arrays[0].shape}")
+    same_shape(function, **dict(zip(names, arrays, strict=True)))
+    *batch, count, _ = arrays[0].shape
+    shape = (*batch, count)
+    if where is None:
+        mask = jnp.ones(shape, bool)
+    else:
+        mask = _boolean(function, where)
+        if mask.shape not in (shape, tuple(batch)):
+            expected = f"of shape {shape} (members) or {tuple(batch)} (sets)"
+            raise reject(function, "where", expected, mask.shape)
+        mask = jnp.broadcast_to(expand_right(mask, len(shape)), shape)
+    if labels is None:
+        groups = jax.lax.broadcasted_iota(jnp.int32, shape, len(shape) - 1)
+    else:
+        groups = _array(function, "labels", labels)
+        if not jnp.issubdtype(groups.dtype, jnp.integer):
+            raise TypeError(f"{function}: labels must be integers, got {groups.dtype}.")
+        if groups.shape != shape:
+            expected = f"of the shape of {names[0]} without its last axis, {shape}"
+            raise reject(function, "labels", expected, groups.shape)
+    dtype = working_dtype(*arrays)
+    arrays = [jnp.where(mask[..., None], a.astype(dtype), 0) for a in arrays]
+    return arrays, groups, mask
 
 
 def normal_axes(function: str, axis: Axis, ndim: int) -> tuple[int, ...]:

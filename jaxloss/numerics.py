@@ -202,7 +202,8 @@ def softmax(logits: jax.Array, mask: jax.Array) -> Softmax:
     """
     present = mask | ~jnp.any(mask, axis=-1, keepdims=True)
     logits = jnp.where(present, logits, -jnp.inf)
-    is_top = jnp.argmax(logits, axis=-1)[..., None] == jnp.arange(logits.shape[-1])
+    index = lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
+    is_top = jnp.argmax(logits, axis=-1, keepdims=True).astype(jnp.int32) == index
     top = jnp.sum(jnp.where(is_top, logits, 0), axis=-1)
     # NaN has no top: it must reach every class, the only one of a single class included.
     gaps = jnp.where(is_top & ~jnp.isnan(top)[..., None], 0, top[..., None] - logits)

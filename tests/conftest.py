@@ -7,6 +7,9 @@ import jax
 import numpy as np
 import pytest
 
+# Users may be strict about broadcasting; the library must work for them.
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
 SEED = int(os.environ.get("JAXLOSS_SEED", "0"))
 
 # Two devices are the fewest that show a wrong mean over unequal shards. Only the CPU can be split.

@@ -7,20 +7,37 @@ and `show`, and by the tests: a public loss without an entry fails them.
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
-from jaxloss.catalog import binary, multiclass, regression
+from jaxloss.catalog import (
+    adversarial,
+    binary,
+    contrastive,
+    divergence,
+    embedding,
+    multiclass,
+    ranking,
+    regression,
+    robust,
+    segmentation,
+    sequence,
+    transport,
+)
 from jaxloss.catalog.entry import Entry
 
 __all__ = ["ENTRIES", "NOT_LOSSES", "Entry", "families", "get", "names"]
 
-ENTRIES: dict[str, Entry] = {
-    entry.name: entry for entry in (*regression.ENTRIES, *binary.ENTRIES, *multiclass.ENTRIES)
-}
+# In the order of the field's chapters, which is that of the listings.
+_MODULES: tuple[Any, ...] = (
+    regression, binary, multiclass, divergence, transport, adversarial, ranking, contrastive,
+    embedding, robust, segmentation, sequence,
+)  # fmt: skip
+
+ENTRIES: dict[str, Entry] = {e.name: e for module in _MODULES for e in module.ENTRIES}
 
 # Public functions of the families that are no losses, and why: they have no entry.
-NOT_LOSSES = {
-    "fbeta_thresholds": "chooses decision thresholds; nothing is differentiated",
-    "smooth_labels": "prepares the labels of a loss",
+NOT_LOSSES: dict[str, str] = {
+    name: why for module in _MODULES for name, why in getattr(module, "NOT_LOSSES", {}).items()
 }
 
 

@@ -31,6 +31,11 @@ class Entry:
       settings: hyper-parameters under which it is verified, besides the defaults.
       impossible: for hyper-parameters, values that must be refused.
       required: arguments without a default, for calls with default settings.
+      coupled: what one value of the loss depends on: "example", "list" or "batch". Only losses of
+        examples may be split over shards anywhere; a list must stay whole, and a batch wants
+        `axis_name`, or is another loss when it is split.
+      specimen: what is verified where the loss itself takes a function (a critic, a kernel): the
+        loss with one put in. It takes the data arguments and the hyper-parameters.
       name: the public name, where it is not the function's own.
     """
 
@@ -49,6 +54,8 @@ class Entry:
     settings: tuple[Mapping[str, Any], ...] = ()
     impossible: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     required: Mapping[str, Any] = field(default_factory=dict)
+    coupled: str = "example"
+    specimen: Callable[..., Any] | None = None
     name: str = ""
 
     def __post_init__(self) -> None:

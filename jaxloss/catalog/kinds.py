@@ -227,6 +227,91 @@ def vectors(size: int = 4) -> Kind:
     )
 
 
+def points(count: int = 5, size: int = 3) -> Kind:
+    """Sets of vectors, `[count, size]`: a batch of embeddings, a sample of a distribution."""
+    base = np.linspace(-1.0, 2.0, count * size).reshape(count, size)
+    base = base + 0.25 * np.cos(7.0 * np.arange(count * size)).reshape(count, size)
+    twins = base.copy()
+    twins[1] = twins[0]
+    return Kind(
+        f"{count} vectors of length {size}",
+        generic=lambda rng, n: rng.normal(0.2, 1.0, (n, count, size)),
+        spread=lambda rng, n: (
+            base + 10.0 ** rng.uniform(-3, 0, (n, 1, 1)) * rng.normal(size=(n, count, size))
+        ),
+        singular=_rows(np.zeros((count, size)), np.ones((count, size)), twins, np.eye(count, size)),
+        extreme=_rows(base * 1e4, base * 1e-30, base * 1e18, 1 + 1e-6 * base),
+    )
+
+
+def groups(count: int = 5) -> Kind:
+    """The group of each member of a set, as integers; equal ones belong together."""
+    return Kind(
+        f"groups of {count} members",
+        # The first two always belong together, and the last is alone.
+        generic=lambda rng, n: np.concatenate(
+            [np.ones((n, 2), int), rng.integers(0, 3, (n, count - 3)), np.full((n, 1), 7)], axis=1
+        ),
+        spread=lambda rng, n: rng.integers(0, 2, (n, count)),
+        singular=_rows(np.zeros(count, int), np.arange(count), np.arange(count) // 2),
+        extreme=_rows(np.arange(count) // 2, np.arange(count) // 3),
+        discrete=True,
+        differentiable=False,
+    )
+
+
+def relevance(count: int = 5) -> Kind:
+    """Grades of the items of a list, >= 0, greater for better."""
+    grades = np.arange(count) % 3
+    return Kind(
+        f"relevance of {count} items",
+        generic=lambda rng, n: rng.integers(0, 4, (n, count)).astype(float),
+        spread=lambda rng, n: rng.integers(0, 2, (n, count)).astype(float),
+        singular=_rows(np.zeros(count), np.ones(count), grades, np.eye(count)[1]),
+        extreme=_rows(grades, 4.0 * np.eye(count)[0]),
+        differentiable=False,
+    )
+
+
+def probabilities(classes: int = 4) -> Kind:
+    """Predicted distributions over classes, all entries positive save at the corners."""
+    corners = np.eye(classes)
+
+    def spread(rng: np.random.Generator, n: int) -> Array:
+        raw = 10 ** rng.uniform(-5, 0, (n, classes))
+        return raw / raw.sum(axis=-1, keepdims=True)
+
+    return Kind(
+        f"probabilities of {classes} classes",
+        generic=lambda rng, n: rng.dirichlet(np.linspace(1.5, 3.0, classes), n),
+        spread=spread,
+        singular=_rows(*corners[:2], np.full(classes, 1 / classes), (corners[0] + corners[1]) / 2),
+        extreme=_rows(*corners[:2]),
+        invalid=_rows(corners[0] - 0.5 * corners[1], -corners[0]),
+    )
+
+
+def log_probabilities(classes: int = 4) -> Kind:
+    """Logarithms of predicted distributions over classes."""
+    flat = np.full(classes, -np.log(classes))
+
+    def normal(x: Array) -> Array:
+        return x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+
+    def one(value: float) -> Array:
+        return normal(np.where(np.arange(classes) == 0, value, np.linspace(-1, 0, classes)))
+
+    return Kind(
+        f"log-probabilities of {classes} classes",
+        generic=lambda rng, n: normal(rng.normal(0.0, 1.5, (n, classes))),
+        spread=lambda rng, n: normal(_magnitudes(rng, (n, classes), -3, 1.5)),
+        singular=_rows(flat, one(0.0), one(20.0)),
+        extreme=_rows(one(-60.0), one(-1e4), one(60.0)),
+        infinite=_rows(np.where(np.arange(classes) == 0, -np.inf, -np.log(classes - 1))),
+        towards=_rows(np.where(np.arange(classes) == 0, -1e5, -np.log(classes - 1))),
+    )
+
+
 def example(value: object) -> Kind:
     """A kind guessed from an example: what varies around the array given."""
     array = np.asarray(value)

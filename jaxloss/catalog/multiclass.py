@@ -143,6 +143,11 @@ _MARGIN_CLAIMS = (
     claims.lipschitz(2**0.5, "scores"),
 )
 
+NOT_LOSSES = {
+    "fbeta_thresholds": "chooses decision thresholds; nothing is differentiated",
+    "smooth_labels": "prepares the labels of a loss",
+}
+
 ENTRIES = (
     Entry(
         classification.softmax_cross_entropy,

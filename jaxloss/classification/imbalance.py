@@ -61,7 +61,7 @@ def logit_adjusted_cross_entropy(
     function = "logit_adjusted_cross_entropy"
     logits, is_label, mask = arguments.classes(function, axis, where, logits=logits, labels=labels)
     counts = arguments.class_vector(function, "class_counts", class_counts, logits, above=0.0)
-    tau = arguments.hyper(function, "tau", tau, logits[..., 0])[..., None]
+    tau = arguments.per_event(function, "tau", tau, logits)
     adjusted = jnp.where(mask, numerics.centered(logits) + tau * jnp.log(counts), 0)
     return arguments.masked(_surprisal_of_label(adjusted, is_label, mask), mask)
 
@@ -107,10 +107,9 @@ def ldam_loss(
     function = "ldam_loss"
     logits, is_label, mask = arguments.classes(function, axis, where, logits=logits, labels=labels)
     counts = arguments.class_vector(function, "class_counts", class_counts, logits, above=0.0)
-    like = logits[..., 0]
-    largest = arguments.hyper(function, "max_margin", max_margin, like, at_least=0.0)
-    scale = arguments.hyper(function, "scale", scale, like, above=0.0)
-    margin = largest[..., None] * (jnp.min(counts) / counts) ** 0.25
+    largest = arguments.per_event(function, "max_margin", max_margin, logits, at_least=0.0)
+    scale = arguments.per_event(function, "scale", scale, logits, above=0.0)
+    margin = largest * (jnp.min(counts) / counts) ** 0.25
     cosines = numerics.centered(logits) - jnp.where(is_label, margin, 0)
-    adjusted = jnp.where(mask, scale[..., None] * cosines, 0)
+    adjusted = jnp.where(mask, scale * cosines, 0)
     return arguments.masked(_surprisal_of_label(adjusted, is_label, mask), mask)

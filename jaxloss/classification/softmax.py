@@ -138,7 +138,10 @@ def safe_softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
 
     Reference: as `softmax_cross_entropy`.
     """
-    return softmax_cross_entropy(logits, labels)
+    function = "safe_softmax_cross_entropy"
+    (logits, labels), mask = _soft(function, -1, None, logits, labels)
+    loss = _cross_entropy(function, logits, labels, mask)
+    return arguments.masked(loss, mask)
 
 
 def _soft(
@@ -149,23 +152,17 @@ def _soft(
     return [logits, jnp.where(labels >= 0, labels, jnp.nan)], mask
 
 
-def _per_example(function: str, name: str, value: Any, logits: Array, **bounds: float) -> Array:
-    """Return a hyper-parameter, one for all or `[...]`, ready to meet `[..., classes]`."""
-    array = arguments.hyper(function, name, value, logits[..., 0], **bounds)
-    return array[..., None]
-
-
 def _cross_entropy(
     function: str,
     logits: Array,
     labels: Array,
     mask: Array,
-    class_weights: Any,
-    label_smoothing: Any,
-    z_loss: Any,
+    class_weights: Any = None,
+    label_smoothing: Any = 0.0,
+    z_loss: Any = 0.0,
 ) -> Array:
     parts = numerics.softmax(logits, mask)
-    amount = _per_example(
+    amount = arguments.per_event(
         function, "label_smoothing", label_smoothing, logits, at_least=0.0, at_most=1.0
     )
     labels = _smooth(labels, amount, mask)
@@ -270,7 +267,7 @@ def softmax_focal_loss(
     function = "softmax_focal_loss"
     (logits, labels), mask = _soft(function, axis, where, logits, labels)
     parts = numerics.softmax(logits, mask)
-    gamma = _per_example(function, "gamma", gamma, logits, at_least=0.0)
+    gamma = arguments.per_event(function, "gamma", gamma, logits, at_least=0.0)
     if np.ndim(alpha):
         alpha = arguments.class_vector(function, "alpha", alpha, logits, at_least=0.0)
     else:
@@ -313,7 +310,7 @@ def poly_loss_cross_entropy(
     """
     function = "poly_loss_cross_entropy"
     (logits, labels), mask = _soft(function, axis, where, logits, labels)
-    epsilon = _per_example(function, "epsilon", epsilon, logits)
+    epsilon = arguments.per_event(function, "epsilon", epsilon, logits)
     surprisal = numerics.softmax(logits, mask).surprisal()
     # Of a small surprisal t, t + epsilon (1 - exp(-t)) is (1 + epsilon) t less an exact excess.
     small = surprisal < 0.5

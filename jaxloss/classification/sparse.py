@@ -116,7 +116,7 @@ def _sparsemax(scores: Array, mask: Array) -> tuple[Array, Array]:
     top = lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
     top = jnp.where(jnp.isfinite(top), top, 0)
     ordered = -jnp.sort(-(scores - top), axis=-1)
-    count = jnp.arange(1, scores.shape[-1] + 1, dtype=scores.dtype)
+    count = 1 + lax.broadcasted_iota(scores.dtype, scores.shape, scores.ndim - 1)
     # A class of minus infinity never enters, but its partial sums would not be numbers.
     total = jnp.cumsum(jnp.where(jnp.isneginf(ordered), 0, ordered), axis=-1)
     inside = 1 + count * ordered > total

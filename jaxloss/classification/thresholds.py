@@ -48,7 +48,7 @@ def fbeta_thresholds(
         expected = "of shape [examples, ...] with at least one example"
         raise arguments.reject(function, "scores", expected, f"shape {scores.shape}")
     labels = jnp.where((labels == 0) | (labels == 1), labels, jnp.nan)
-    beta = arguments.hyper(function, "beta", beta, scores[0], above=0.0)
+    beta = arguments.hyper(function, "beta", beta, scores[0], above=0.0)[None]
     if mask is not None:
         # Refused by every threshold, and so counted by none.
         scores, labels = jnp.where(mask, scores, -jnp.inf), jnp.where(mask, labels, 0)
@@ -59,7 +59,7 @@ def fbeta_thresholds(
     accepted = arguments.expand_right(
         jnp.arange(1.0, 1 + len(scores), dtype=scores.dtype), scores.ndim
     )
-    fbeta = numerics.divide((1 + beta**2) * hits, beta**2 * hits[-1] + accepted)
+    fbeta = numerics.divide((1 + beta**2) * hits, beta**2 * hits[-1:] + accepted)
     # Equal scores are accepted together, and a masked one never.
     fbeta = jnp.where((scores > following) & (scores > -jnp.inf), fbeta, -1)
     best = jnp.argmax(fbeta, axis=0)[None]

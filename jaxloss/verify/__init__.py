@@ -142,11 +142,11 @@ def check(
     return _run(subject, only)
 
 
-def entry(name: str, *, only: Sequence[str] | None = None, seed: int = 0) -> Report:
+def entry(name: str | catalog.Entry, *, only: Sequence[str] | None = None, seed: int = 0) -> Report:
     """Verify a loss of the catalogue against everything the catalogue says of it.
 
     Args:
-      name: the public name of a loss.
+      name: the public name of a loss; or an entry that is not in the catalogue yet.
       only: ids of the checks to run; None for all.
       seed: of all random choices.
 
@@ -161,11 +161,11 @@ def entry(name: str, *, only: Sequence[str] | None = None, seed: int = 0) -> Rep
       >>> verify.entry("huber_loss", only=["V1", "D1"]).ok
       True
     """
-    known = catalog.get(name)
+    known = name if isinstance(name, catalog.Entry) else catalog.get(name)
     required = dict(known.required)
     subject = Subject(
         known.name,
-        known.loss,
+        known.specimen or known.loss,
         known.arguments,
         settings=[required, *({**required, **s} for s in known.settings)],
         claims=known.claims,

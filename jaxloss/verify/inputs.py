@@ -137,10 +137,9 @@ def masks(subject: Subject) -> Outcome:
 def _mask_shapes(subject: Subject, args: list[Array], rng: np.random.Generator) -> list[Array]:
     """Return masks of examples, and of the entries of an event where there is one."""
     examples = rng.random(len(args[0])) < 0.6
-    entries = rng.random(args[0].shape) < 0.7
-    if not subject.kinds[0].event or not _accepts(subject, args, entries):
-        return [examples]
-    return [examples, entries]
+    shapes = (args[0].shape[:ndim] for ndim in range(2, args[0].ndim + 1))
+    entries = (rng.random(shape) < 0.7 for shape in shapes)
+    return [examples, *(where for where in entries if _accepts(subject, args, where))]
 
 
 def _accepts(subject: Subject, args: list[Array], where: Array) -> bool:
@@ -153,6 +152,11 @@ def _accepts(subject: Subject, args: list[Array], where: Array) -> bool:
     return True
 
 
+def _visible(where: Array, ndim: int) -> Array:
+    """Return a mask for an array of fewer axes: what is visible in any of its entries."""
+    return np.asarray(where.any(axis=tuple(range(ndim, where.ndim))))
+
+
 def _behind(
     subject: Subject,
     args: list[Array],
@@ -163,7 +167,7 @@ def _behind(
     dirty, hidden = [], []
     for kind, a in zip(subject.kinds, args, strict=True):
         # An integer label belongs to its example: a mask of entries does not hide it.
-        mask = where if where.ndim <= a.ndim else where.any(axis=-1)
+        mask = _visible(where, a.ndim)
         mask = np.broadcast_to(mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim)), a.shape)
         hidden.append(~mask)
         dirty.append(np.where(mask, a, _garbage(kind, rng, a.shape)))
@@ -172,7 +176,7 @@ def _behind(
     kind_of_mask = f"mask of shape {where.shape}{under(setting)}"
     if not np.array_equal(value, clean[0]):
         yield f"{kind_of_mask}: garbage behind it changes the value"
-    gone = ~(where if where.ndim == value.ndim else where.any(axis=-1))
+    gone = ~_visible(where, value.ndim)
     if value[gone].any():
         yield f"{kind_of_mask}: value {value[gone]} where masked"
     for name, slope, before, unseen in zip(subject.names, slopes, clean[1], hidden, strict=True):
@@ -191,7 +195,8 @@ def others(subject: Subject) -> Outcome:
     for setting in subject.ends:
         plain = subject.value(args, setting)
         masked = subject.value(args, setting, where=where)
-        wrong = where & (np.abs(masked - plain) > 1e-5 * (1e-3 + np.abs(plain)))
+        seen = where.reshape(where.shape + (1,) * (plain.ndim - 1))
+        wrong = seen & (np.abs(masked - plain) > 1e-5 * (1e-3 + np.abs(plain)))
         yield from rows(wrong, args, lambda i, a=masked, b=plain: f"{a[i]} instead of {b[i]}")
 
 
@@ -242,11 +247,7 @@ def _refused(
 
 
 def _names_function(subject: Subject, message: str) -> bool:
-    return message.split(":")[0] in (subject.name, getattr(subject.loss, "__name__", ""), *_INNER)
-
-
-# Functions whose errors come from the one they stand for.
-_INNER = ("softmax_cross_entropy",)
+    return message.split(":")[0] in (subject.name, getattr(subject.loss, "__name__", ""))
 
 
 @check("E2", "impossible hyper-parameters raise, or give NaN when traced")

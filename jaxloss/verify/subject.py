@@ -21,6 +21,8 @@ from jaxloss.verify import oracle
 Array = np.ndarray
 
 ROWS = 32
+# Of large events (a batch of embeddings, an image) fewer rows say as much and cost less.
+ROWS_OF_LARGE_EVENTS, LARGE_EVENT = 8, 8
 HALF = ("bfloat16", "float16")
 
 
@@ -57,6 +59,9 @@ class Subject:
         self.names = list(arguments)
         self.kinds = list(arguments.values())
         self.settings = [dict(s) for s in settings]
+        self._defaults = _numeric_defaults(loss, {k for s in settings for k in s})
+        largest = max((int(np.prod(k.event)) for k in self.kinds), default=1)
+        self.rows = ROWS if largest <= LARGE_EVENT else ROWS_OF_LARGE_EVENTS
         self.claims, self.reference = tuple(claims), reference
         self.impossible = dict(impossible or {})
         self.masks = "where" in inspect.signature(loss).parameters
@@ -81,11 +86,11 @@ class Subject:
     def _draw(self, mode: str) -> tuple[Array, ...]:
         rng = np.random.default_rng([self.seed, *mode.encode()])
         if mode in ("generic", "spread"):
-            columns = [getattr(k, mode)(rng, ROWS) for k in self.kinds]
+            columns = [getattr(k, mode)(rng, self.rows) for k in self.kinds]
         else:
             columns = grid([getattr(k, mode) for k in self.kinds])
             # As many rows as in the other modes, so that all share one compiled program.
-            chosen = np.sort(np.resize(rng.permutation(len(columns[0])), ROWS))
+            chosen = np.sort(np.resize(rng.permutation(len(columns[0])), self.rows))
             columns = [c[chosen] for c in columns]
         return tuple(
             np.asarray(c) if k.discrete else np.asarray(c, np.float32).astype(np.float64)
@@ -141,8 +146,11 @@ class Subject:
     ) -> tuple[Array, list[Array]]:
         """Return the losses and the gradient of their sum, computed in a dtype, as float64."""
         with precision(dtype):
-            value, slopes = self.program(value_and_slopes, loss)(
-                self.cast(args, dtype), self.hyper(setting, dtype), where
+            # The same program with and without a mask: to compile is what costs.
+            if where is None and self.masks and self.strict:
+                where = np.ones(len(args[0]), bool)
+            value, slopes = self.program(value_and_slopes, setting, loss)(
+                self.cast(args, dtype), self.hyper(setting, dtype, loss), where
             )
         filled = iter(slopes)
         gradient = [
@@ -158,17 +166,37 @@ class Subject:
             for k, a in zip(self.kinds, args, strict=True)
         ]
 
-    def hyper(self, setting: Mapping[str, Any], dtype: str) -> dict[str, jax.Array]:
-        """Convert hyper-parameters for a call with inputs of a dtype."""
-        return {k: jnp.asarray(v, wide(dtype)) for k, v in setting.items()}
+    def hyper(
+        self, setting: Mapping[str, Any], dtype: str, loss: Callable[..., Any] | None = None
+    ) -> dict[str, jax.Array]:
+        """Convert the hyper-parameters that are numbers, for a call with inputs of a dtype.
+
+        Those left out get their defaults, so that all settings share one compiled program.
+        """
+        return {
+            k: v if isinstance(v, jax.Array) else jnp.asarray(v, wide(dtype))
+            for k, v in ((self._defaults if loss is None else {}) | dict(setting)).items()
+            if not _is_static(v)
+        }
+
+    def bound(
+        self, setting: Mapping[str, Any], loss: Callable[..., Any] | None = None
+    ) -> Callable[..., Any]:
+        """Return the loss with the hyper-parameters that are no numbers put in."""
+        static = {k: v for k, v in setting.items() if _is_static(v)}
+        return functools.partial(loss or self.loss, **static)
 
     def program(
-        self, build: Callable[..., Callable[..., Any]], loss: Callable[..., Any] | None = None
+        self,
+        build: Callable[..., Callable[..., Any]],
+        setting: Mapping[str, Any],
+        loss: Callable[..., Any] | None = None,
     ) -> Callable[..., Any]:
         """Return `jax.jit(build(self, loss))`, the same one each time it is asked for."""
-        key = (build, loss)
+        static = tuple((k, v) for k, v in setting.items() if _is_static(v))
+        key = (build, loss, static)
         if key not in self._programs:
-            self._programs[key] = jax.jit(build(self, loss or self.loss))
+            self._programs[key] = jax.jit(build(self, self.bound(setting, loss)))
         return self._programs[key]
 
     def exact(
@@ -180,7 +208,7 @@ class Subject:
         if key not in self._exact:
             rows = self.draw(mode) if args is None else args
             # The loss sees its hyper-parameters in float32, and so must the reference.
-            rounded = {k: np.float32(v) for k, v in setting.items()}
+            rounded = rounded_setting(setting)
             self._exact[key] = oracle.exact(self.reference, rows, rounded, self.differentiable)
         return self._exact[key]
 
@@ -198,6 +226,24 @@ class Subject:
     def ends(self) -> list[dict[str, Any]]:
         """The first and the last setting."""
         return self.settings if len(self.settings) < 2 else [self.settings[0], self.settings[-1]]
+
+
+def _numeric_defaults(loss: Callable[..., Any], names: set[str]) -> dict[str, float]:
+    """Return the defaults, where they are numbers, of some hyper-parameters."""
+    parameters = inspect.signature(loss).parameters
+    defaults = {k: parameters[k].default for k in names if k in parameters}
+    return {k: v for k, v in defaults.items() if isinstance(v, float)}
+
+
+def _is_static(value: Any) -> bool:
+    """Tell whether a hyper-parameter is a choice, which is compiled in, and not a number."""
+    return value is None or isinstance(value, bool | int | str | tuple) or callable(value)
+
+
+def rounded_setting(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """Round the hyper-parameters to float32, as a loss in float32 sees them."""
+    keep = lambda v: _is_static(v) or isinstance(v, jax.Array)
+    return {k: v if keep(v) else np.float32(v) for k, v in setting.items()}
 
 
 def value_and_slopes(subject: Subject, loss: Callable[..., Any]) -> Callable[..., Any]:

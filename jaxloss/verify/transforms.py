@@ -34,10 +34,11 @@ def _arrays(subject: Subject) -> list[jax.Array]:
 def jitted(subject: Subject) -> Outcome:
     """Also finds losses that branch on values and cannot be jitted at all."""
     arrays = _arrays(subject)
-    for setting in subject.ends:
-        eager = subject.loss(*arrays, **setting)
-        if _differs(subject.value(subject.draw("generic"), setting), eager):
-            yield f"jit changes the value, {setting}"
+    setting = subject.default
+    # As most will call it: without a mask, and without the hyper-parameters that have defaults.
+    eager = subject.loss(*arrays, **setting)
+    if _differs(subject.value(subject.draw("generic"), setting), eager):
+        yield f"jit changes the value, {setting}"
 
 
 @check("T2", "vmap equals the batch")
@@ -64,11 +65,17 @@ def hyperparameters(subject: Subject) -> Outcome:
     arrays = _arrays(subject)
 
     def total(hyper: Any) -> Any:
-        return jnp.sum(subject.loss(*arrays, **hyper))
+        return jnp.sum(subject.bound(setting)(*arrays, **hyper))
 
     chex.clear_trace_counter()
     once = jax.jit(jax.value_and_grad(chex.assert_max_traces(total, 1)))
-    first = subject.hyper(setting, "float32")
+    first = {
+        k: v
+        for k, v in subject.hyper(setting, "float32").items()
+        if jnp.issubdtype(v.dtype, jnp.floating)
+    }
+    if not first:
+        raise Skip("no hyper-parameters that are numbers")
     once({k: v * 0.9 for k, v in first.items()})
     _, slope = once(first)
     for name, s in slope.items():
@@ -84,7 +91,7 @@ def dtypes(subject: Subject) -> Outcome:
             with jax.enable_x64(x64):
                 arrays = subject.cast(subject.draw("generic"), dtype)
                 out, slopes = jax.eval_shape(
-                    value_and_slopes(subject, subject.loss),
+                    value_and_slopes(subject, subject.bound(subject.default)),
                     arrays,
                     subject.hyper(subject.default, dtype),
                 )
@@ -110,8 +117,9 @@ def sharded(subject: Subject) -> Outcome:
     expected = subject.evaluate(subject.draw("generic"), setting)
     if expected[0].ndim == 0:
         raise Skip("the loss returns one number for the whole batch")
-    both = value_and_slopes(subject, subject.loss)
-    work = lambda *a: both(list(a), setting)
+    both = value_and_slopes(subject, subject.bound(setting))
+    hyper = subject.hyper(setting, "float32")
+    work = lambda *a: both(list(a), hyper)
     for kind in (AxisType.Auto, AxisType.Explicit):
         mesh = jax.make_mesh((count,), ("batch",), axis_types=(kind,))
         placed = [jax.device_put(a, NamedSharding(mesh, P("batch"))) for a in arrays]
