@@ -90,6 +90,7 @@ def hyper(
     at_least: float = -np.inf,
     below: float = np.inf,
     at_most: float = np.inf,
+    or_at: float = np.nan,
 ) -> jax.Array:
     """Convert a real hyper-parameter that broadcasts to `like`, and check its range.
 
@@ -103,7 +104,8 @@ def hyper(
     broadcastable(function, name, array.shape, like.shape)
 
     def inside(x: Any) -> Any:
-        return (x > above) & (x >= at_least) & (x < below) & (x <= at_most)
+        within = (x > above) & (x >= at_least) & (x < below) & (x <= at_most)
+        return within | (x == or_at)
 
     if known is None:
         array = expand_left(jnp.asarray(array, like.dtype), like.ndim)

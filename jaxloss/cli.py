@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("verify", help="check losses against what the catalogue says of them")
     add.add_argument("names", metavar="NAME", nargs="*", help="losses; all by default")
     add.add_argument("--only", metavar="IDS", help="checks to run, such as V1,G1,M1")
+    add.add_argument("--level", default="standard", help="quick or standard (%(default)s)")
     add.add_argument("--seed", type=int, default=0, help="of the random samples (%(default)s)")
     add.add_argument("--json", type=Path, metavar="FILE", help="write all findings there")
     add.set_defaults(run=_verify)
@@ -77,6 +78,14 @@ def _show(options: argparse.Namespace) -> int:
         ("when not", entry.avoid),
         ("source", entry.source),
         ("arguments", ", ".join(f"{name}: {kind.name}" for name, kind in entry.arguments.items())),
+        (
+            "depends on",
+            {
+                "example": "its own example",
+                "list": "its own list, which must stay whole",
+                "batch": "the batch; pass axis_name where it is split",
+            }[entry.coupled],
+        ),
         *(("is not", text) for text in entry.non_claims),
     ]
     console.table(["about it", ""], facts)
@@ -99,7 +108,8 @@ def _verify(options: argparse.Namespace) -> int:
         catalog.get(name)
     only = options.only.split(",") if options.only else None
     reports = [
-        verify.entry(name, only=only, seed=options.seed) for name in console.track(names, "verify")
+        verify.entry(name, only=only, level=options.level, seed=options.seed)
+        for name in console.track(names, "verify")
     ]
     rows = [(r.name, *r.counts.values(), f"{r.seconds:.1f}") for r in reports]
     console.table(["loss", *verify.VERDICTS, "seconds"], rows, title=f"seed {options.seed}")

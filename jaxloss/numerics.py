@@ -209,3 +209,170 @@ def softmax(logits: jax.Array, mask: jax.Array) -> Softmax:
     gaps = jnp.where(is_top & ~jnp.isnan(top)[..., None], 0, top[..., None] - logits)
     rest = jnp.sum(jnp.where(is_top, 0, jnp.exp(-gaps)), axis=-1)
     return Softmax(top, is_top, gaps, rest)
+
+
+def _expm1_over(t: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return `(exp(t) - 1) / t` and its derivative, both smooth through 0."""
+    small = jnp.abs(t) < 0.5
+    x, y = jnp.where(small, t, 0), jnp.where(small, 1, t)
+    one = jnp.ones_like(x)
+    series = functools.reduce(lambda tail, k: 1 + x / k * tail, range(18, 1, -1), one)
+    # The derivative's terms are (n + 1) / (n + 2)! t^n.
+    slope = functools.reduce(
+        lambda tail, n: 1 + x * ((n + 1) / (n * (n + 2))) * tail, range(17, 0, -1), one
+    )
+    far = jnp.expm1(y) / y
+    return jnp.where(small, series, far), jnp.where(small, slope / 2, (jnp.exp(y) - far) / y)
+
+
+@jax.custom_jvp
+def power_excess(u: jax.Array, power: jax.Array) -> jax.Array:
+    """Return `(exp(power u) - 1) / power`, and `u` at power 0: the Box-Cox transform of exp(u).
+
+    Accurate for small `u` and through the removable singularity at power 0, in every derivative.
+    """
+    t = weighted(power, u)
+    small = jnp.abs(t) < 0.5
+    near = jnp.where(small | (power == 0), u, 0) * _expm1_over(jnp.where(small, t, 0))[0]
+    far = jnp.expm1(jnp.where(small, 1, t)) / jnp.where(power == 0, 1, power)
+    return jnp.where(small, near, far)
+
+
+@power_excess.defjvp
+def _power_excess_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    # Autodiff subtracts two nearly equal numbers where exp(power u) is small.
+    u, power = primals
+    t = weighted(power, u)
+    by_power = weighted(_expm1_over(t)[1], jnp.where(jnp.isinf(u), 0, u) ** 2)
+    return power_excess(u, power), jnp.exp(t) * tangents[0] + by_power * tangents[1]
+
+
+@jax.custom_jvp
+def expm1(x: jax.Array) -> jax.Array:
+    """Return `exp(x) - 1`, whose derivative keeps its digits where `exp(x)` is small."""
+    return jnp.expm1(x)
+
+
+@expm1.defjvp
+def _expm1_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    # Autodiff adds 1 to the value, which has lost exp(x) by then.
+    (x,) = primals
+    return expm1(x), jnp.exp(x) * tangents[0]
+
+
+def log1p_square(x: jax.Array) -> jax.Array:
+    """Return `log(1 + x^2)` where the square may overflow."""
+    _, size = fold(x)
+    large = size > 1
+    big = jnp.where(large, size, 1)
+    near = jnp.log1p(jnp.where(large, 0, x) ** 2)
+    return jnp.where(large, 2 * jnp.log(big) + jnp.log1p((1 / big) ** 2), near)
+
+
+def exp_curvature(x: jax.Array) -> jax.Array:
+    """Return `(exp(x) - 1 - x) / x^2`, which is 1/2 at 0, smooth through it."""
+    small = jnp.abs(x) < 0.5
+    y = jnp.where(small, x, 0)
+    series = functools.reduce(lambda tail, k: 1 + y / k * tail, range(17, 2, -1), jnp.ones_like(y))
+    z = jnp.where(small, 1, x)
+    return jnp.where(small, 0.5 * series, (jnp.expm1(z) - z) / z**2)
+
+
+def exp_remainder(x: jax.Array) -> jax.Array:
+    """Return `exp(x) - 1 - x`, never negative and accurate near 0, where it is about `x^2 / 2`."""
+    small = jnp.abs(x) < 0.5
+    y = jnp.where(small, x, 0)
+    return jnp.where(small, y**2 * exp_curvature(y), jnp.expm1(jnp.where(small, 1, x)) - x)
+
+
+@jax.custom_jvp
+def valued(formula: jax.Array, value: jax.Array) -> jax.Array:
+    """Return `value`, differentiated as `formula`: one function written in two ways.
+
+    For formulas that round badly but have plain derivatives, beside values that keep small numbers
+    but whose derivatives would cancel.
+    """
+    del formula
+    return value
+
+
+@valued.defjvp
+def _valued_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    return valued(*primals), tangents[0]
+
+
+def p_norm(x: jax.Array, degree: jax.Array, epsilon: jax.Array) -> jax.Array:
+    """Return `(sum |x|^degree + epsilon)^(1 / degree)` over the last axis, for a degree >= 1.
+
+    Without overflow on the way; at entries that are 0 the gradient is 0, as at the zero vector.
+    `degree` and `epsilon` (>= 0) broadcast to the result.
+    """
+    # Held constant, because the result does not depend on it; at least the root of epsilon, and a
+    # power of two, by which to scale and to scale back rounds nothing.
+    scale = jnp.maximum(_scale(x, axis=-1), lax.stop_gradient(epsilon ** (1 / degree)))
+    scale = jnp.ldexp(jnp.ones_like(scale), jnp.frexp(scale)[1])
+    share, degrees = x / scale[..., None], degree[..., None]
+    zero = share == 0
+    # From the square, where it is a factor: a power guarded at 0 has no second derivative there.
+    smooth = degrees >= 2
+    power = jnp.where(smooth, degrees - 2, degrees)
+    rest = jnp.where(zero, power == 0, jnp.where(zero, 1, absolute(share)) ** power)
+    powers = jnp.where(smooth, share**2, 1) * rest
+    total = jnp.sum(powers, axis=-1) + weighted(epsilon, scale**-degree)
+    nothing = total == 0
+    return scale * jnp.where(nothing, 0, jnp.where(nothing, 1, total) ** (1 / degree))
+
+
+def log_add(*terms: jax.Array) -> jax.Array:
+    """Return `log(sum exp(term))`, element by element; of terms of minus infinity minus infinity.
+
+    There the gradient is 0: what cannot be reached does not pull.
+    """
+    top = lax.stop_gradient(functools.reduce(jnp.maximum, terms))
+    top = jnp.where(jnp.isfinite(top), top, 0)
+    return log(functools.reduce(jnp.add, (jnp.exp(term - top) for term in terms))) + top
+
+
+def log_sum_exp(x: jax.Array) -> jax.Array:
+    """Return `log(sum(exp(x)))` over the last axis, as `log_add` of its entries."""
+    top = lax.stop_gradient(jnp.max(x, axis=-1, initial=-jnp.inf))
+    top = jnp.where(jnp.isfinite(top), top, 0)
+    return log(jnp.sum(jnp.exp(x - top[..., None]), axis=-1)) + top
+
+
+def sigmoid(x: jax.Array) -> jax.Array:
+    """Return `1 / (1 + exp(-x))`, whose value and derivative keep their digits in both tails."""
+    positive, size = fold(x)
+    small = jnp.exp(-size)
+    return jnp.where(positive, 1, small) / (1 + small)
+
+
+@jax.custom_jvp
+def log1p(x: jax.Array) -> jax.Array:
+    """Return `log(1 + x)` to the last digits; the compiler's own errs by 120 units near -0.4."""
+    small = jnp.abs(x) < 0.5
+    y = jnp.where(small, x, 0)
+    s = y / (2 + y)
+    # The series of 2 atanh(s), whose terms fall at least ninefold.
+    series = functools.reduce(lambda tail, k: 1 / k + s**2 * tail, range(35, 0, -2), 0 * s)
+    return jnp.where(small, 2 * s * series, jnp.log(jnp.where(small, 1, 1 + x)))
+
+
+@log1p.defjvp
+def _log1p_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    return log1p(*primals), tangents[0] / (1 + primals[0])
+
+
+@jax.custom_jvp
+def portion(part: jax.Array, rest: jax.Array) -> jax.Array:
+    """Return `part / (part + rest)` of non-negative numbers, and 0 with zero gradient for 0/0."""
+    return divide(part, part + rest)
+
+
+@portion.defjvp
+def _portion_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    # Autodiff takes the part's tangent from that of the whole, in which a small rest is lost.
+    part, rest = primals
+    whole = portion(part, rest)
+    slope = portion(rest, part) * tangents[0] - whole * tangents[1]
+    return whole, divide(slope, part + rest)

@@ -27,7 +27,7 @@ needs_sklearn = pytest.mark.skipif(
     importlib.util.find_spec("sklearn") is None, reason="needs scikit-learn"
 )
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.oracle, pytest.mark.usefixtures("x64")]
 
 
 def data(rng):

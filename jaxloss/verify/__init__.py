@@ -60,6 +60,7 @@ from jaxloss.verify.subject import Subject
 
 __all__ = [
     "CHECKS",
+    "LEVELS",
     "VERDICTS",
     "Claim",
     "Finding",
@@ -90,6 +91,11 @@ __all__ = [
     "zero_at_target",
 ]
 
+LEVELS = ("quick", "standard")
+
+# What the level "standard" adds: each of these compiles programs of its own.
+_THOROUGH = ("G1", "G2", "G3", "H1", "T1", "T2", "T3", "L1")
+
 CHECKS: tuple[Check, ...] = (*values.CHECKS, *inputs.CHECKS, *transforms.CHECKS)
 
 
@@ -100,6 +106,7 @@ def check(
     reference: Callable[..., Any] | None = None,
     settings: Sequence[Mapping[str, Any]] = ({},),
     only: Sequence[str] | None = None,
+    level: str = "standard",
     strict: bool = False,
     name: str | None = None,
     seed: int = 0,
@@ -115,7 +122,9 @@ def check(
       reference: the formula for one example in mpmath arithmetic; takes a number, an integer or a
         list for each argument, and the hyper-parameters. Without it values go unchecked.
       settings: hyper-parameters to verify it under; the first are taken as the defaults.
-      only: ids of the checks to run (claims are `P1`, `P2`, ...); None for all.
+      only: ids of the checks to run (claims are `P1`, `P2`, ...); None for all of the level.
+      level: "quick" (values, kinks, edges, masks, errors, dtypes and claims) or "standard" (also
+        other ways to differentiate, low precision, transformations and devices).
       strict: also demand this library's error messages.
       name: for the report; the function's own by default.
       seed: of all random choices.
@@ -139,15 +148,22 @@ def check(
         strict=strict,
         seed=seed,
     )
-    return _run(subject, only)
+    return _run(subject, only, level)
 
 
-def entry(name: str | catalog.Entry, *, only: Sequence[str] | None = None, seed: int = 0) -> Report:
+def entry(
+    name: str | catalog.Entry,
+    *,
+    only: Sequence[str] | None = None,
+    level: str = "standard",
+    seed: int = 0,
+) -> Report:
     """Verify a loss of the catalogue against everything the catalogue says of it.
 
     Args:
       name: the public name of a loss; or an entry that is not in the catalogue yet.
-      only: ids of the checks to run; None for all.
+      only: ids of the checks to run; None for all of the level.
+      level: "quick" or "standard", as for `check`.
       seed: of all random choices.
 
     Returns:
@@ -173,7 +189,7 @@ def entry(name: str | catalog.Entry, *, only: Sequence[str] | None = None, seed:
         impossible=known.impossible,
         seed=seed,
     )
-    return _run(subject, only)
+    return _run(subject, only, level)
 
 
 def _positional(loss: Callable[..., Any], count: int) -> list[str]:
@@ -187,7 +203,9 @@ def _positional(loss: Callable[..., Any], count: int) -> list[str]:
     return names[:count]
 
 
-def _run(subject: Subject, only: Sequence[str] | None) -> Report:
+def _run(subject: Subject, only: Sequence[str] | None, level: str) -> Report:
+    if level not in LEVELS:
+        raise ValueError(f"verify: level must be one of {LEVELS}, got {level!r}.")
     claims = [Check(f"P{i}", str(c), c.check) for i, c in enumerate(subject.claims, 1)]
     chosen = [*CHECKS, *claims]
     if only is not None:
@@ -196,6 +214,8 @@ def _run(subject: Subject, only: Sequence[str] | None) -> Report:
             have = ", ".join(c.id for c in chosen)
             raise ValueError(f"verify: only must name checks among {have}, got {sorted(unknown)}.")
         chosen = [c for c in chosen if c.id in only]
+    elif level == "quick":
+        chosen = [c for c in chosen if c.id not in _THOROUGH]
     start = time.perf_counter()
     findings = tuple(c(subject) for c in chosen)
     return Report(subject.name, findings, subject.seed, _environment(), time.perf_counter() - start)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxloss.verify.frame import Outcome, Skip, check, rows, under
-from jaxloss.verify.subject import Subject
+from jaxloss.verify.subject import Subject, is_static
 from jaxloss.verify.values import LARGEST
 
 Array = np.ndarray
@@ -82,15 +82,16 @@ def infinite(subject: Subject) -> Outcome:
                 )
                 got, slopes = subject.evaluate(args, setting)
                 here, there = (subject.value(a, setting, "float64") for a in (finite, further))
-                settled = np.abs(there - here) <= 1e-9 * (1 + np.abs(here))
                 with np.errstate(invalid="ignore"):
+                    settled = np.abs(there - here) <= 1e-9 * (1 + np.abs(here))
                     right = np.where(
                         settled, np.abs(got - here) <= 1e-5 * (1 + np.abs(here)), np.isposinf(got)
                     )
                 text = under(setting)
                 say = lambda i, g=got, h=here, t=text: f"value {g[i]}, limit {h[i]:g}{t}"
                 yield from rows(~right, args, say)
-                nan = np.isnan(slopes[k]).reshape(len(right), -1).any(-1) & settled
+                nan = np.isnan(slopes[k]).reshape(len(right), -1).any(-1)
+                nan = nan & settled.reshape(len(right), -1).all(-1)
                 yield from rows(nan, args, lambda i, s=slopes[k]: f"gradient {s[i]}")
 
 
@@ -260,7 +261,7 @@ def impossible(subject: Subject) -> Outcome:
     for name, bad_ones in subject.impossible.items():
         for bad in bad_ones:
             yield from _refused(subject, arrays, ValueError, name, **{name: bad})
-            if np.ndim(bad) == 0:
+            if np.ndim(bad) == 0 and not is_static(bad):
                 setting = next((s for s in subject.settings if name in s), subject.default)
                 value = subject.value(args, {**setting, name: bad})
                 if not np.isnan(value).all():

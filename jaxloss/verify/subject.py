@@ -176,14 +176,14 @@ class Subject:
         return {
             k: v if isinstance(v, jax.Array) else jnp.asarray(v, wide(dtype))
             for k, v in ((self._defaults if loss is None else {}) | dict(setting)).items()
-            if not _is_static(v)
+            if not is_static(v)
         }
 
     def bound(
         self, setting: Mapping[str, Any], loss: Callable[..., Any] | None = None
     ) -> Callable[..., Any]:
         """Return the loss with the hyper-parameters that are no numbers put in."""
-        static = {k: v for k, v in setting.items() if _is_static(v)}
+        static = {k: v for k, v in setting.items() if is_static(v)}
         return functools.partial(loss or self.loss, **static)
 
     def program(
@@ -193,7 +193,7 @@ class Subject:
         loss: Callable[..., Any] | None = None,
     ) -> Callable[..., Any]:
         """Return `jax.jit(build(self, loss))`, the same one each time it is asked for."""
-        static = tuple((k, v) for k, v in setting.items() if _is_static(v))
+        static = tuple((k, v) for k, v in setting.items() if is_static(v))
         key = (build, loss, static)
         if key not in self._programs:
             self._programs[key] = jax.jit(build(self, self.bound(setting, loss)))
@@ -235,14 +235,14 @@ def _numeric_defaults(loss: Callable[..., Any], names: set[str]) -> dict[str, fl
     return {k: v for k, v in defaults.items() if isinstance(v, float)}
 
 
-def _is_static(value: Any) -> bool:
+def is_static(value: Any) -> bool:
     """Tell whether a hyper-parameter is a choice, which is compiled in, and not a number."""
     return value is None or isinstance(value, bool | int | str | tuple) or callable(value)
 
 
 def rounded_setting(setting: Mapping[str, Any]) -> dict[str, Any]:
     """Round the hyper-parameters to float32, as a loss in float32 sees them."""
-    keep = lambda v: _is_static(v) or isinstance(v, jax.Array)
+    keep = lambda v: is_static(v) or isinstance(v, jax.Array)
     return {k: v if keep(v) else np.float32(v) for k, v in setting.items()}
 
 

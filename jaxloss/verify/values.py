@@ -170,20 +170,25 @@ def rounding(subject: Subject) -> Outcome:
             rounded = rounded_setting(setting)
             got = subject.slopes(args, rounded, dtype)
             scales = _sensitivity(subject, args, rounded)
-            largest = np.max([np.abs(s).reshape(len(s), -1).max(-1) for s in exact.right], axis=0)
             for k, name in enumerate(subject.names):
                 low, high = exact.left[k], exact.right[k]
                 smooth = np.abs(high - low) <= 1e-9 * (np.abs(high) + np.abs(low)) + 1e-30
                 slack = 64 * EPSILON["float32"] * (np.abs(high) + scales[k])
                 slack = slack + 2 * EPSILON[dtype] * np.abs(high) + SMALLEST[dtype]
-                if k > 0:
-                    # What trains is the first argument; the others may round like the largest.
-                    room = 64 * EPSILON["float32"] * largest + 1e-30
-                    slack = slack + room.reshape(room.shape + (1,) * (high.ndim - 1))
+                # What trains is the first argument; the others may round like the largest of all.
+                vectors = exact.right[:1] if k == 0 else exact.right
+                largest = np.max([_largest_entry(v) for v in vectors], axis=0)
+                room = largest.reshape((-1,) + (1,) * (high.ndim - 1))
+                slack = slack + room * 64 * EPSILON["float32"]
                 wrong = smooth & (np.abs(got[k] - high) > slack)
                 say = lambda i, g=got[k], e=high: f"{g[i]} instead of {e[i]}"
                 for sentence in rows(wrong, args, say):
                     yield f"{dtype}, d/d{name}: {sentence}{under(setting)}"
+
+
+def _largest_entry(slopes: Array) -> Array:
+    """Return the size of each row's gradient, to which the entries of a vector may be rounded."""
+    return np.asarray(np.nan_to_num(np.abs(slopes)).reshape(len(slopes), -1).max(axis=-1))
 
 
 def _precisions(subject: Subject) -> Any:

@@ -88,6 +88,12 @@ def shown(value: Any) -> str:
     return f"{value:.7g}" if np.ndim(value) == 0 else np.array2string(value, precision=7)
 
 
+def differ(got: Array, expected: Array, slack: Array | float) -> Array:
+    """Tell where two arrays are not equal up to a slack; NaN differs from everything."""
+    with np.errstate(invalid="ignore"):
+        return ~((np.abs(got - expected) <= slack) | (got == expected))
+
+
 def violations(
     wrong: Array, args: list[Array], setting: Setting, say: Callable[..., str]
 ) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jaxloss.catalog.claims.frame import EPSILON, Claim, Subject, samples, shown, violations
+from jaxloss.catalog.claims.frame import EPSILON, Claim, Subject, differ, samples, shown, violations
 
 
 def symmetric() -> Claim:
@@ -16,7 +16,8 @@ def symmetric() -> Claim:
         for setting, args in samples(subject):
             there = subject.value(args, setting)
             back = subject.value([args[1], args[0], *args[2:]], setting)
-            wrong = np.abs(there - back) > 8 * EPSILON["float32"] * np.maximum(abs(there), 1e-30)
+            slack = 8 * EPSILON["float32"] * np.maximum(abs(there), 1e-30)
+            wrong = differ(there, back, slack)
             say = lambda i, a=there, b=back: f"{shown(a[i])} one way, {shown(b[i])} the other"
             yield from violations(wrong, args, setting, say)
 
@@ -36,7 +37,8 @@ def shift_invariant(argument: str) -> Claim:
                 moved = list(args)
                 moved[k] = args[k] + shift
                 after = subject.value(moved, setting)
-                wrong = np.abs(after - before) > 16 * EPSILON["float32"] * np.maximum(before, 1e-3)
+                slack = 16 * EPSILON["float32"] * np.maximum(abs(before), 1e-3)
+                wrong = differ(after, before, slack)
                 say = lambda i, a=before, b=after, c=shift: (
                     f"{shown(a[i])} becomes {shown(b[i])} by {c:+g}"
                 )
@@ -57,7 +59,7 @@ def scale_invariant(argument: str) -> Claim:
                 grown = list(args)
                 grown[k] = args[k] * scale
                 after = subject.value(grown, setting)
-                wrong = np.abs(after - before) > 8 * EPSILON["float32"]
+                wrong = differ(after, before, 8 * EPSILON["float32"])
                 say = lambda i, a=before, b=after, c=scale: (
                     f"{shown(a[i])} becomes {shown(b[i])} times {c:g}"
                 )
@@ -75,7 +77,7 @@ def homogeneous(degree: int) -> Claim:
             before = subject.value(args, setting)
             for scale in (0.5, 4.0, 1024.0):
                 after = subject.value([scale * a for a in args], setting)
-                wrong = np.abs(after - scale**degree * before) > 8 * EPSILON["float32"] * after
+                wrong = differ(after, scale**degree * before, 8 * EPSILON["float32"] * abs(after))
                 say = lambda i, a=before, b=after, c=scale: (
                     f"{shown(a[i])} becomes {shown(b[i])} times {c:g}"
                 )

@@ -14,6 +14,7 @@ from jaxloss.catalog.claims.frame import (
     Claim,
     Setting,
     Subject,
+    differ,
     rowwise,
     shown,
     violations,
@@ -29,7 +30,7 @@ def gradient_is(text: str, argument: str, expected: Callable[..., Array]) -> Cla
             args = subject.draw("generic")
             slope, formula = subject.slopes(args, setting)[k], expected(*args, **setting)
             error = rowwise(np.abs(slope - formula), len(slope))
-            wrong = error > 1e-12 * (1 + np.abs(formula).max())
+            wrong = ~(error <= 1e-12 * (1 + np.abs(formula).max()))
             say = lambda i, a=slope, b=formula: f"gradient {a[i]}, expected {b[i]}"
             yield from violations(wrong, args, setting, say)
 
@@ -50,7 +51,7 @@ def equals(
         args = subject.draw("generic")
         value = subject.value(args, setting, "float64") / scale
         expected = subject.value(args, {}, "float64", loss=other)
-        wrong = np.abs(value - expected) > tolerance * (1 + np.abs(expected))
+        wrong = differ(value, expected, tolerance * (1 + np.abs(expected)))
         say = lambda i: f"{shown(value[i])} instead of {shown(expected[i])}"
         yield from violations(wrong, args, setting, say)
 
@@ -66,7 +67,7 @@ def at_most(text: str, other: Callable[..., Any], setting: Setting | None = None
                 args = subject.draw(mode)
                 value = subject.value(args, under, "float64")
                 limit = subject.value(args, {}, "float64", loss=other)
-                wrong = value > limit + 16 * EPSILON["float64"] * (1 + np.abs(limit))
+                wrong = ~(value <= limit + 16 * EPSILON["float64"] * (1 + np.abs(limit)))
                 say = lambda i, a=value, b=limit: f"{shown(a[i])} above {shown(b[i])}"
                 yield from violations(wrong, args, under, say)
 

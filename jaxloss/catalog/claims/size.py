@@ -29,7 +29,7 @@ def nonnegative() -> Claim:
         for setting, args in samples(subject):
             value = rowwise(-subject.value(args, setting), len(args[0]))
             yield from violations(
-                value > 0, args, setting, lambda i, v=value: f"value {shown(-v[i])}"
+                ~(value <= 0), args, setting, lambda i, v=value: f"value {shown(-v[i])}"
             )
 
     return Claim("non-negative", check)
@@ -43,7 +43,7 @@ def bounded(low: Number, high: Number) -> Claim:
             bottom, top = number(low, setting), number(high, setting)
             slack = 8 * EPSILON["float32"] * max(abs(bottom), abs(top))
             value = subject.value(args, setting)
-            outside = (value < bottom - slack) | (value > top + slack)
+            outside = ~((value >= bottom - slack) & (value <= top + slack))
             yield from violations(outside, args, setting, lambda i, v=value: f"value {shown(v[i])}")
 
     return Claim("bounded", check)
@@ -71,7 +71,7 @@ def positive_off_target() -> Claim:
             args = subject.draw("generic")
             value = subject.value(args, setting)
             yield from violations(
-                value <= 0, args, setting, lambda i, v=value: f"value {shown(v[i])}"
+                ~(value > 0), args, setting, lambda i, v=value: f"value {shown(v[i])}"
             )
 
     return Claim("positive off the target", check)
@@ -87,7 +87,7 @@ def lipschitz(constant: Number, argument: str, *, text: str = "") -> Claim:
             slope = subject.slopes(args, setting)[k]
             size = np.sqrt((slope.reshape(len(slope), -1) ** 2).sum(axis=-1))
             say = lambda i, s=size, m=limit: f"gradient of norm {shown(s[i])} > {m:g}"
-            yield from violations(size > limit * (1 + 1e-6), args, setting, say)
+            yield from violations(~(size <= limit * (1 + 1e-6)), args, setting, say)
 
     shown = text or (f"{constant:.4g}" if not callable(constant) else "a constant")
     return Claim(f"Lipschitz in {argument} with {shown}", check)
@@ -119,7 +119,7 @@ def convex(argument: str) -> Claim:
                 say = lambda i, g=gap, o=other: (
                     f"below its tangent by {shown(-g[i])} towards {o[k][i]}"
                 )
-                yield from violations(gap < -slack, args, setting, say)
+                yield from violations(~(gap >= -slack), args, setting, say)
 
     return Claim(f"convex in {argument}", check)
 

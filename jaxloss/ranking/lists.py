@@ -1,0 +1,187 @@
+"""Lists of items: what every loss and metric of this room does with its arguments.
+
+* `scores` and `relevance` are `[..., n]`, a list of `n` items on the last axis and one value for
+  each list; lists on leading axes do not see each other. A higher score ranks higher.
+* `relevance` grades the items: 0 for not relevant, greater for better; integers or reals. Where
+  grades are counted (gains, shares, "relevant"), a negative one makes the list NaN. A list
+  without a relevant item has a target order of no losses: 0, with zero gradient.
+* `where`: True for what counts, `[..., n]` (items) or `[...]` (lists).
+* `segments`: integers `[..., n]` (or `[n]` for all lists); items with equal ones form a list of
+  their own, and the value is the sum over these lists.
+* Of equal scores the item that stands earlier in the list ranks higher. A model that gives all
+  items one score is thus judged by the order it was handed: shuffle the items if that order knows
+  something.
+* An item with a score of minus infinity is not ranked at all: padding costs nothing.
+* Memory grows with `n^2` wherever items are compared with each other.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxloss import arguments, numerics
+
+Array = jax.Array
+
+
+class Lists(NamedTuple):
+    """Lists that are fit to compute with.
+
+    Attributes:
+      scores: `[..., n]`, 0 where masked; NaN throughout where the list is not valid.
+      relevance: `[..., n]`, 0 where masked.
+      mask: `[..., n]`, True for the items that count.
+      valid: `[...]`, 1, or NaN where an item that counts holds what is no score or no grade.
+    """
+
+    scores: Array
+    relevance: Array
+    mask: Array
+    valid: Array
+
+    def result(self, values: Array, *numbers: Array) -> Array:
+        """Return one value for each list: NaN where it is not valid, 0 where nothing counts.
+
+        `numbers` are hyper-parameters `[..., 1, ...]` that make a list invalid where they are NaN,
+        which a list without pairs or without a relevant item would otherwise not notice.
+        """
+        for number in numbers:
+            extra = tuple(range(values.ndim, number.ndim))
+            values = values * jnp.where(jnp.any(jnp.isnan(number), axis=extra), jnp.nan, 1)
+        return arguments.masked(values * self.valid, self.mask)
+
+
+def prepare(
+    function: str, where: Any, *, signed: bool = False, **data: Any
+) -> tuple[Lists, list[Array]]:
+    """Convert and check scores, relevance and whatever else has their shape.
+
+    Args:
+      function: for messages.
+      where: the mask.
+      signed: whether relevance may be negative.
+      **data: scores and relevance in this order, under the names that the caller knows.
+
+    Returns:
+      The lists, and the other arrays.
+    """
+    (scores, *others), mask = arguments.events(function, -1, where, **data)
+    bad = jnp.isnan(scores)
+    for array in others:
+        bad |= jnp.isnan(array) if signed else ~(array >= 0)
+    valid = jnp.where(jnp.any(bad, axis=-1), jnp.nan, 1).astype(scores.dtype)
+    # Multiplied, so that the gradient of a list that is not valid is NaN as well.
+    return Lists(scores * valid[..., None], others[0], mask, valid), others[1:]
+
+
+def own(shape: tuple[int, ...]) -> Array:
+    """Return `[..., n, n]` booleans, True where an item meets itself."""
+    row, column = (lax.broadcasted_iota(jnp.int32, shape[-2:], axis) for axis in (0, 1))
+    return jnp.broadcast_to(arguments.expand_left(row == column, len(shape)), shape)
+
+
+def together(mask: Array) -> Array:
+    """Return `[..., n, n]` booleans: True where both items count."""
+    return mask[..., :, None] & mask[..., None, :]
+
+
+def of_one_list(function: str, mask: Array, segments: Any) -> Array:
+    """Return `[..., n, n]` booleans: True where both items count and are of one segment."""
+    both = together(mask)
+    if segments is None:
+        return both
+    groups = jnp.asarray(segments)
+    if not jnp.issubdtype(groups.dtype, jnp.integer):
+        raise TypeError(f"{function}: segments must be integers, got {groups.dtype}.")
+    if groups.shape not in (mask.shape, mask.shape[-1:]):
+        expected = f"of the shape of the scores {mask.shape}, or {mask.shape[-1:]}"
+        raise arguments.reject(function, "segments", expected, groups.shape)
+    groups = arguments.expand_left(groups, mask.ndim)
+    return both & (groups[..., :, None] == groups[..., None, :])
+
+
+def differences(values: Array, chosen: Array) -> Array:
+    """Return `values[i] - values[j]` as `[..., n, n]`, and 0 where not chosen."""
+    left, right = values[..., :, None], values[..., None, :]
+    # Two scores of minus infinity are a tie.
+    alike = jnp.isinf(left) & (left == right)
+    return jnp.where(chosen & ~alike, left - right, 0)
+
+
+def surprisal(values: Array, mask: Array, same: Array | None) -> Array:
+    """Return `-log(softmax(values))` in each item's own list, `[..., n]`."""
+    if same is None:
+        return numerics.softmax(values, mask).surprisal()
+    return surprisal_within(values, same)
+
+
+def surprisal_within(values: Array, sets: Array) -> Array:
+    """Return `-log` of item `i`'s share in the exponentials of the set `sets[i]`, `[..., n]`.
+
+    Every item belongs to its own set.
+    """
+    mine = own(sets.shape)
+    present = sets | mine
+    rows = jnp.broadcast_to(values[..., None, :], sets.shape)
+    # In a set of minus infinities alone all shares are equal.
+    dead = jnp.all(~present | (rows == -jnp.inf), axis=-1, keepdims=True)
+    surprisals = numerics.softmax(jnp.where(dead, 0, rows), present).surprisal()
+    return jnp.sum(jnp.where(mine, surprisals, 0), axis=-1)
+
+
+def ahead(values: Array, mask: Array) -> Array:
+    """Return `[..., n, n]` booleans: True at `[i, j]` where item `j` ranks higher than item `i`."""
+    row, column = (lax.broadcasted_iota(jnp.int32, (mask.shape[-1],) * 2, axis) for axis in (0, 1))
+    earlier = arguments.expand_left(column < row, mask.ndim + 1)
+    mine, other = values[..., :, None], values[..., None, :]
+    return together(mask) & ((other > mine) | ((other == mine) & earlier))
+
+
+def ranks(higher: Array, dtype: Any) -> Array:
+    """Return the ranks `[..., n]`, 1 for the first, of items `higher` than which others stand."""
+    return 1 + jnp.sum(higher, axis=-1, dtype=dtype)
+
+
+def ideal(grades: Array, higher: Array) -> Array:
+    """Return who ranks higher by grade; of equal grades, who does by `higher`."""
+    mine, other = grades[..., :, None], grades[..., None, :]
+    counted = higher | jnp.swapaxes(higher, -1, -2)
+    return counted & ((other > mine) | ((other == mine) & higher))
+
+
+def gains(function: str, relevance: Array, gain: str) -> Array:
+    """Return what an item of each grade is worth."""
+    if gain == "linear":
+        return relevance
+    if gain == "exponential":
+        return numerics.expm1(relevance * jnp.log(jnp.asarray(2, relevance.dtype)))
+    raise arguments.reject(function, "gain", "'exponential' or 'linear'", repr(gain))
+
+
+def discounts(ranked: Array, top_n: int | None = None) -> Array:
+    """Return `1 / log2(1 + rank)`, and 0 beyond the first `top_n`."""
+    discount = jnp.log(jnp.asarray(2, ranked.dtype)) / jnp.log1p(ranked)
+    return jnp.where(within(ranked, top_n), discount, 0)
+
+
+def within(ranked: Array, top_n: int | None) -> Array:
+    """Tell which ranks are among the first `top_n`."""
+    return jnp.ones(ranked.shape, bool) if top_n is None else ranked <= top_n
+
+
+def cutoff(function: str, top_n: Any) -> int | None:
+    """Check the number of items that a metric looks at."""
+    if top_n is None:
+        return None
+    try:
+        number = operator.index(top_n)
+    except TypeError as error:
+        raise TypeError(f"{function}: top_n must be an integer or None, got {top_n!r}.") from error
+    if number < 1:
+        raise arguments.reject(function, "top_n", "at least 1, or None", number)
+    return number

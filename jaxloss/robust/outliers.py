@@ -1,0 +1,282 @@
+"""Losses of the error `r = predictions - targets` that grow ever more slowly, or stop growing.
+
+Conventions shared by every function of this module:
+
+* `predictions` and `targets` have equal shapes (no broadcasting) and the loss has that shape.
+  Without `targets` the predictions are the errors themselves.
+* `scale`, in units of the error, is where an error begins to count as an outlier. Near the target
+  all but Tukey's are `(r / scale)^2 / 2`: they have no unit. Some texts multiply by `scale^2`, or
+  write `log(1 + (r / scale)^2)` without the one half: for that divide the scale by `sqrt(2)`.
+* `where`: True for what counts; shape of the predictions or of their leading axes.
+* `TypeError` for a wrong kind of number, `ValueError` for a wrong shape or hyper-parameter.
+* They are not convex. Start from a fair guess, or shrink `scale` on a schedule.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+from jax.typing import ArrayLike
+
+from jaxloss import arguments, numerics
+
+Array = jax.Array
+
+
+def _scaled_error(
+    function: str, predictions: Any, targets: Any, scale: Any, where: Any
+) -> tuple[Array, Array, Array | None]:
+    """Return the error in units of the scale, the scale, and the mask."""
+    data = {"predictions": predictions} if targets is None else {
+        "predictions": predictions,
+        "targets": targets,
+    }  # fmt: skip
+    arrays, mask = arguments.elementwise(function, where, **data)
+    error = arrays[0] if targets is None else arrays[0] - arrays[1]
+    scale = arguments.hyper(function, "scale", scale, error, above=0.0)
+    largest = float(jnp.finfo(error.dtype).max)
+    # A small scale must not lift a finite error over the largest number.
+    ratio = jnp.where(jnp.isfinite(error), jnp.clip(error / scale, -largest, largest), error)
+    return ratio, scale, mask
+
+
+def general_robust_loss(
+    predictions: ArrayLike,
+    targets: ArrayLike | None = None,
+    *,
+    alpha: ArrayLike = 1.0,
+    scale: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
+) -> Array:
+    """One family from the squared error to losses that ignore outliers, by the shape `alpha`.
+
+    `b / alpha ((z / b + 1)^(alpha / 2) - 1)` with `z = (r / scale)^2` and `b = |alpha - 2|`.
+
+    At `alpha = 2` half the squared error, at 1 `charbonnier_loss` less its offset (pseudo-Huber),
+    at 0 `cauchy_loss`, at -2 `geman_mcclure_loss`, at minus infinity `welsch_loss`. Value and
+    derivatives are right through these values, so `alpha` may be scheduled or learned; as a loss
+    it always prefers the smallest `alpha`, so learn it with its normaliser or on held-out data.
+    At `alpha = 2` itself the slope in `alpha` is infinite; a large finite one is given.
+
+    Args:
+      predictions: `[...]`, real.
+      targets: `[...]`, real; None for 0.
+      alpha: shape, any real number or minus infinity; may broadcast.
+      scale: where outliers begin, in units of the error, > 0; may broadcast.
+      where: True for what counts.
+
+    Returns:
+      `[...]`, non-negative, 0 at the target.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> shapes = jnp.array([2.0, 1.0, -2.0])
+      >>> print(jl.general_robust_loss(jnp.array([2.0, 0.75, 2.0]), alpha=shapes))
+      [2.   0.25 1.  ]
+
+    Reference: Barron, A General and Adaptive Robust Loss Function (2019), eq. 8.
+    """
+    function = "general_robust_loss"
+    error, _, mask = _scaled_error(function, predictions, targets, scale, where)
+    alpha = arguments.hyper(function, "alpha", alpha, error, or_at=-jnp.inf)
+    welsch = jnp.isneginf(alpha)
+    general = _general(error, jnp.where(welsch, -1, alpha))
+    return arguments.masked(jnp.where(welsch, _saturating(error), general), mask)
+
+
+def _growth(error: Array, alpha: Array) -> tuple[Array, Array]:
+    """Return `b = |alpha - 2|` and `log(1 + z / b)`."""
+    _, distance = numerics.fold(alpha - 2)
+    # Below the spacing of numbers at 2 nothing changes but that the formula stays finite.
+    smallest = float(jnp.finfo(error.dtype).eps) / 32
+    distance = distance + lax.stop_gradient(numerics.positive_part(smallest - distance))
+    _, size = numerics.fold(error)
+    root = jnp.sqrt(distance)
+    # Of so large a ratio the logarithm is that of its parts, and the ratio may not be a number.
+    large = 1e-15 * size > root
+    logs = 2 * (jnp.log(jnp.where(large, size, 1)) - jnp.log(root))
+    return distance, jnp.where(
+        large, logs, numerics.log1p_square(jnp.where(large, 0, error) / root)
+    )
+
+
+@jax.custom_jvp
+def _general(error: Array, alpha: Array) -> Array:
+    return _power(error, alpha)
+
+
+def _general_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # Autodiff multiplies a power that overflows by a slope that vanishes.
+    error, alpha = primals
+    slope = error * jnp.exp((0.5 * alpha - 1) * _growth(error, alpha)[1])
+    change = jnp.zeros_like(slope)
+    if not isinstance(tangents[0], SymbolicZero):
+        change = change + slope * tangents[0]
+    if not isinstance(tangents[1], SymbolicZero):
+        change = change + jax.jvp(lambda a: _power(error, a), (alpha,), tangents[1:])[1]
+    return _general(error, alpha), change
+
+
+_general.defjvp(_general_jvp, symbolic_zeros=True)
+
+
+def _power(error: Array, alpha: Array) -> Array:
+    distance, growth = _growth(error, alpha)
+    # Around 2 the power is nearly the square itself, which exp(log) would round.
+    nearly = (distance < 0.5) & (error**2 > distance) & (jnp.abs(error) < 1e19)
+    size = jnp.where(nearly, error, 0) ** 2 + distance
+    change = jnp.where(nearly, (0.5 * alpha - 1) * growth, 0)
+    square = (size * jnp.exp(change) - distance) / jnp.where(nearly, alpha, 1)
+    power = 0.5 * distance * numerics.power_excess(jnp.where(nearly, 0, growth), 0.5 * alpha)
+    return jnp.where(nearly, square, power)
+
+
+def _saturating(error: Array) -> Array:
+    """Return `1 - exp(-error^2 / 2)`; the error is cut where nothing is left to be seen."""
+    near = jnp.clip(error, -1e4, 1e4)
+    return -numerics.expm1(-0.5 * jnp.where(jnp.isnan(error), error, near) ** 2)
+
+
+def cauchy_loss(
+    predictions: ArrayLike,
+    targets: ArrayLike | None = None,
+    *,
+    scale: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Logarithm of a growing square, `log(1 + (r / scale)^2 / 2)`; also called Lorentzian.
+
+    Large errors keep a pull that falls as `2 / r`. Up to a constant, the negative log-likelihood of
+    Student's t distribution with one degree of freedom.
+
+    Args:
+      predictions: `[...]`, real.
+      targets: `[...]`, real; None for 0.
+      scale: where outliers begin, in units of the error, > 0; may broadcast.
+      where: True for what counts.
+
+    Returns:
+      `[...]`, non-negative, 0 at the target.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> print(jl.cauchy_loss(jnp.array([0.0, 2.0])))  # log(3)
+      [0.        1.0986122]
+
+    Reference: Barron (2019), eq. 8 at alpha = 0; Black and Anandan (1996), fig. 4.
+    """
+    error, _, mask = _scaled_error("cauchy_loss", predictions, targets, scale, where)
+    return arguments.masked(numerics.log1p_square(error * 0.5**0.5), mask)
+
+
+def geman_mcclure_loss(
+    predictions: ArrayLike,
+    targets: ArrayLike | None = None,
+    *,
+    scale: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
+) -> Array:
+    """A share of the square that saturates, `2 z / (z + 4)` with `z = (r / scale)^2`.
+
+    Bounded by 2; large errors pull with `16 / r^3`, next to nothing.
+
+    Args:
+      predictions: `[...]`, real.
+      targets: `[...]`, real; None for 0.
+      scale: where outliers begin, in units of the error, > 0; may broadcast.
+      where: True for what counts.
+
+    Returns:
+      `[...]`, in [0, 2], 0 at the target.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> print(jl.geman_mcclure_loss(jnp.array([0.0, 2.0])))
+      [0. 1.]
+
+    Reference: Barron (2019), eq. 8 at alpha = -2; Geman and McClure (1987).
+    """
+    error, _, mask = _scaled_error("geman_mcclure_loss", predictions, targets, scale, where)
+    large = jnp.abs(error) > 1
+    near = jnp.where(large, 0, error) ** 2
+    far = (1 / jnp.where(large, error, 1)) ** 2
+    return arguments.masked(jnp.where(large, 2 / (1 + 4 * far), 2 * near / (near + 4)), mask)
+
+
+def welsch_loss(
+    predictions: ArrayLike,
+    targets: ArrayLike | None = None,
+    *,
+    scale: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
+) -> Array:
+    """One minus a bell curve of the error, `1 - exp(-(r / scale)^2 / 2)`; also Leclerc's.
+
+    Bounded by 1; beyond a few scales an error has no pull at all. Its mean is one minus the
+    correntropy of predictions and targets.
+
+    Args:
+      predictions: `[...]`, real.
+      targets: `[...]`, real; None for 0.
+      scale: where outliers begin, in units of the error, > 0; may broadcast.
+      where: True for what counts.
+
+    Returns:
+      `[...]`, in [0, 1], 0 at the target.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> print(jl.welsch_loss(jnp.array([0.0, 2.0])))  # 1 - exp(-2)
+      [0.        0.8646647]
+
+    Reference: Barron (2019), eq. 8 at alpha = -inf; Dennis and Welsch (1978).
+    """
+    error, _, mask = _scaled_error("welsch_loss", predictions, targets, scale, where)
+    return arguments.masked(_saturating(error), mask)
+
+
+def tukey_biweight_loss(
+    predictions: ArrayLike,
+    targets: ArrayLike | None = None,
+    *,
+    scale: ArrayLike = 4.685,
+    where: ArrayLike | None = None,
+) -> Array:
+    """A square that ends in a plateau, `scale^2 / 6 (1 - (1 - (r / scale)^2)^3)`.
+
+    From `|r| = scale` on it is `scale^2 / 6`: an outlier has exactly no pull. Near the target it is
+    `r^2 / 2`, in units of the error squared. Divide the errors by their standard deviation first:
+    the default is then 95 % efficient on Gaussian errors.
+
+    Args:
+      predictions: `[...]`, real.
+      targets: `[...]`, real; None for 0.
+      scale: where the plateau begins, in units of the error, > 0; may broadcast.
+      where: True for what counts.
+
+    Returns:
+      `[...]`, in `[0, scale^2 / 6]`, 0 at the target.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> print(jl.tukey_biweight_loss(jnp.array([0.0, 3.0, 100.0]), scale=3.0))
+      [0.  1.5 1.5]
+
+    Reference: Beaton and Tukey (1974); Huber, Robust Statistics (1981), eq. 4.90.
+    """
+    function = "tukey_biweight_loss"
+    error, scale, mask = _scaled_error(function, predictions, targets, scale, where)
+    beyond = jnp.abs(error) >= 1
+    inside = jnp.where(beyond, 0, error)
+    rest = (1 - inside) * (1 + inside)
+    loss = jnp.where(beyond, 1, inside**2 * (1 + rest + rest**2))
+    return arguments.masked(scale**2 / 6 * loss, mask)
