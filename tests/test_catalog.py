@@ -68,7 +68,7 @@ def test_data_are_positional_and_the_rest_keyword_only(name: str) -> None:
     assert set(free) <= data | allowed
 
 
-# What the survey says of the losses of its first two chapters, and of focal, pinball and hinge.
+# What the survey says of the losses of its first six chapters.
 SURVEY = {
     "squared_error": [
         "its gradient is twice the error, without bound",
@@ -99,6 +99,37 @@ SURVEY = {
         "its gradient is -quantile where too low and 1 - quantile where too high",
     ],
     "hinge_loss": ["no gradient beyond the margin", "classification-calibrated"],
+    "kl_divergence": [
+        "non-negative",
+        "positive off the target",
+        "zero at equal distributions, to the rounding of the logarithm",
+        "not symmetric: (0.85, 0.05, 0.05, 0.05) and uniform are a witness",
+    ],
+    "jensen_shannon_divergence": [
+        "symmetric, by default",
+        "bounded, by default",
+        "the gradient in the predictions' logits tends to 0 for disjoint supports",
+    ],
+    "wasserstein_1d": ["its gradient does not vanish for disjoint supports, by default"],
+    "kantorovich_rubinstein": ["at most the Wasserstein-1 distance"],
+    "minimax.generator": ["its gradient vanishes where the discriminator is sure"],
+    "least_squares.generator": ["its gradient does not vanish where the discriminator is sure"],
+    "non_saturating.generator": [
+        "same fixed point as minimax",
+        "its gradient is alive where minimax's is dead",
+    ],
+    "triplet_margin_loss": [
+        "0 with zero gradient where the margin is met, unless soft",
+        "unchanged when all embeddings are translated",
+    ],
+    "approx_ndcg_loss": [
+        "tends to 1 - ndcg as the temperature goes to 0",
+        "unchanged when the items of a list change places",
+    ],
+    "adversarial_cross_entropy": [
+        "never below the clean loss at the perturbation found",
+        "equals the clean cross-entropy at radius 0",
+    ],
 }
 
 

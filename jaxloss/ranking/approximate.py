@@ -55,7 +55,7 @@ def approx_ndcg_loss(
       0.3691
 
     Reference: Qin, Liu and Li, A General Approximation Framework for Direct Optimization of
-    Information Retrieval Measures (2010), eq. 14 and 18.
+    Information Retrieval Measures (2010), ApproxNDCG.
     """
     function = "approx_ndcg_loss"
     given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)
@@ -110,7 +110,7 @@ def approx_mrr_loss(
       0.5
 
     Reference: Qin, Liu and Li, A General Approximation Framework for Direct Optimization of
-    Information Retrieval Measures (2010), eq. 14, with the reciprocal rank as the measure.
+    Information Retrieval Measures (2010), with the reciprocal rank as the measure.
     """
     function = "approx_mrr_loss"
     given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)
@@ -163,7 +163,7 @@ def neural_ndcg_loss(
       0.3691
 
     Reference: Pobrotyn and Bialobrzeski, NeuralNDCG: Direct Optimisation of a Ranking Metric via
-    Differentiable Relaxation of Sorting (2021), eq. 8 to 10.
+    Differentiable Relaxation of Sorting (2021).
     """
     function = "neural_ndcg_loss"
     given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)

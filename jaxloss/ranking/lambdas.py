@@ -64,8 +64,8 @@ def lambda_weights(
       [[0.     0.3691]
        [0.3691 0.    ]]
 
-    Reference: Wang et al., The LambdaLoss Framework for Ranking Metric Optimization (2018), eq. 7,
-    15, 18 and 20.
+    Reference: Wang et al., The LambdaLoss Framework for Ranking Metric Optimization (2018),
+    where they are LambdaRank, NDCG-Loss1, NDCG-Loss2 and NDCG-Loss2++.
     """
     function = "lambda_weights"
     given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)
@@ -155,8 +155,8 @@ def lambdarank_loss(
       >>> print(jl.lambdarank_loss(scores, relevance).round(4))  # 0.3691 log(1 + e)
       0.4847
 
-    Reference: Burges, Ragno and Le, Learning to Rank with Nonsmooth Cost Functions (2006), section
-    6; Wang et al., The LambdaLoss Framework (2018), eq. 15, 18 and 20.
+    Reference: Burges, Ragno and Le, Learning to Rank with Nonsmooth Cost Functions (2006);
+    Wang et al., The LambdaLoss Framework for Ranking Metric Optimization (2018).
     """
     function = "lambdarank_loss"
     given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)

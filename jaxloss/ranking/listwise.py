@@ -55,8 +55,8 @@ def ranking_softmax_loss(
       >>> print(jl.ranking_softmax_loss(scores, labels))  # 3 log 4, log(1 + exp(-20))
       [4.1588831e+00 2.0611537e-09]
 
-    Reference: Cao et al., Learning to Rank: From Pairwise Approach to Listwise Approach (2007),
-    eq. 4; Bruch et al., An Analysis of the Softmax Cross Entropy Loss (2019), eq. 5.
+    Reference: Cao et al., Learning to Rank: From Pairwise Approach to Listwise Approach (2007);
+    Bruch et al., An Analysis of the Softmax Cross Entropy Loss for Learning-to-Rank (2019).
     """
     function = "ranking_softmax_loss"
     more: dict[str, Any] = {} if weights is None else {"weights": weights}
@@ -103,7 +103,7 @@ def listnet_loss(
       0.6931472
 
     Reference: Cao et al., Learning to Rank: From Pairwise Approach to Listwise Approach (2007),
-    eq. 2 and 4 with the top-one probabilities of section 4.2.
+    with the top-one probabilities.
     """
     function = "listnet_loss"
     given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)
@@ -151,7 +151,7 @@ def unique_softmax_loss(
       >>> print(jl.unique_softmax_loss(scores, relevance).round(4))  # 3 log 3 + 1 log 2
       3.989
 
-    Reference: Zhu and Klabjan, Listwise Learning to Rank by Exploring Unique Ratings (2020), eq. 3.
+    Reference: Zhu and Klabjan, Listwise Learning to Rank by Exploring Unique Ratings (2020).
     """
     function = "unique_softmax_loss"
     given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)
@@ -201,7 +201,7 @@ def listmle_loss(
       >>> print(jl.listmle_loss(jnp.zeros(3), jnp.array([0.0, 2.0, 1.0])).round(4))  # log 3 + log 2
       1.7918
 
-    Reference: Xia et al., Listwise Approach to Learning to Rank (2008), eq. 9.
+    Reference: Xia et al., Listwise Approach to Learning to Rank: Theory and Algorithm (2008).
     """
     function = "listmle_loss"
     given, same, remaining = _places(function, scores, relevance, ties, key, segments, where)
@@ -262,8 +262,7 @@ def position_aware_listmle_loss(
       >>> print(jl.position_aware_listmle_loss(jnp.zeros(3), relevance).round(4))
       3.989
 
-    Reference: Lan et al., Position-Aware ListMLE: A Sequential Learning Process for Ranking (2014),
-    eq. 6 and section 4.2.
+    Reference: Lan et al., Position-Aware ListMLE: A Sequential Learning Process for Ranking (2014).
     """
     function = "position_aware_listmle_loss"
     given, same, remaining = _places(function, scores, relevance, "order", key, None, where)

@@ -152,7 +152,8 @@ def average_precision(
       >>> print(jl.average_precision(scores, jnp.array([1, 0, 0, 1])))  # (1/1 + 2/4) / 2
       0.75
 
-    Reference: Manning, Raghavan and Schutze, Introduction to Information Retrieval (2008), eq. 8.8.
+    Reference: Manning, Raghavan and Schutze, Introduction to Information Retrieval (2008), section
+    8.4.
     """
     order = _ranked("average_precision", scores, relevance, top_n, where)
     hits = order.found & order.relevant

@@ -183,7 +183,8 @@ def pairwise_hinge_loss(
       >>> print(jl.pairwise_hinge_loss(scores, relevance))  # only the first pair is too close
       0.5
 
-    Reference: Herbrich, Graepel and Obermayer, Large Margin Rank Boundaries (2000), eq. 7.
+    Reference: Herbrich, Graepel and Obermayer, Large Margin Rank Boundaries for Ordinal Regression
+    (2000).
     """
     function = "pairwise_hinge_loss"
     margin = _per_list(function, "margin", margin, scores, at_least=0.0)
@@ -274,7 +275,7 @@ def pairwise_soft_zero_one_loss(
       2.5
 
     Reference: Yan et al., Optimizing Classifier Performance via an Approximation to the
-    Wilcoxon-Mann-Whitney Statistic (2003), eq. 3.
+    Wilcoxon-Mann-Whitney Statistic (2003), the sigmoid.
     """
     loss: PairLoss = lambda lead, _: numerics.sigmoid(-lead)
     function = "pairwise_soft_zero_one_loss"

@@ -69,7 +69,7 @@ def neural_sort(
        [1. 0. 0.]]
 
     Reference: Grover et al., Stochastic Optimization of Sorting Networks via Continuous Relaxations
-    (2019), eq. 6.
+    (2019), theorem 4.
     """
     scores, mask, taken = _prepare("neural_sort", scores, where)
     temperature = arguments.per_event("neural_sort", "temperature", temperature, scores, above=0.0)
@@ -112,7 +112,7 @@ def soft_sort(
        [0.75 0.25]]
 
     Reference: Prillo and Eisenschlos, SoftSort: A Continuous Relaxation for the argsort Operator
-    (2020), eq. 4.
+    (2020), SoftSort with the absolute difference.
     """
     scores, mask, taken = _prepare("soft_sort", scores, where)
     temperature = arguments.per_event("soft_sort", "temperature", temperature, scores, above=0.0)
@@ -157,8 +157,8 @@ def soft_rank(
       >>> print(jl.soft_rank(jnp.array([3.0, 9.0, 2.5])))  # 9 alone; 3 and 2.5 share 2 and 3
       [2.25 1.   2.75]
 
-    Reference: Blondel et al., Fast Differentiable Sorting and Ranking (2020), eq. 6 and proposition
-    3 with the quadratic regularization.
+    Reference: Blondel et al., Fast Differentiable Sorting and Ranking (2020), with the
+    quadratic regularization.
     """
     scores, mask, taken = _prepare("soft_rank", scores, where)
     strength = arguments.per_event("soft_rank", "regularization", regularization, scores, above=0.0)

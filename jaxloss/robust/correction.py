@@ -75,11 +75,7 @@ def forward_corrected_cross_entropy(
     # Column of the label for each true class, by a product: no lookup that a mesh would mind.
     chosen = jnp.where(is_label[..., None, :], arguments.expand_left(log_rates, every.ndim + 1), 0)
     terms = jnp.sum(chosen, axis=-1) - every
-    present = jnp.where(mask, terms, -jnp.inf)
-    top = lax.stop_gradient(jnp.max(present, axis=-1, keepdims=True))
-    top = jnp.where(jnp.isfinite(top), top, 0)
-    total = jnp.sum(jnp.exp(present - top), axis=-1)
-    loss = -(top[..., 0] + numerics.log(total))
+    loss = -numerics.log_sum_exp(jnp.where(mask, terms, -jnp.inf))
     return arguments.masked(numerics.positive_part(jnp.where(jnp.isnan(own), own, loss)), mask)
 
 
@@ -228,9 +224,7 @@ def early_learning_loss(
 def _log_disagreement(targets: Array, surprisal: Array, mask: Array) -> Array:
     """Return `log(1 - <targets, p>)`, accurate where the two agree and where they do not."""
     terms = jnp.where(mask, numerics.log(1 - targets) - surprisal, -jnp.inf)
-    top = lax.stop_gradient(jnp.max(terms, axis=-1, keepdims=True))
-    top = jnp.where(jnp.isfinite(top), top, 0)
-    agreeing = top[..., 0] + numerics.log(jnp.sum(jnp.exp(terms - top), axis=-1))
+    agreeing = numerics.log_sum_exp(terms)
     overlap = jnp.sum(jnp.where(mask, targets * jnp.exp(-surprisal), 0), axis=-1)
     apart = overlap < 0.5
     return jnp.where(apart, jnp.log1p(-jnp.where(apart, overlap, 0)), agreeing)

@@ -176,7 +176,7 @@ ENTRIES = (
         when="the ranking support vector machine; sparse updates",
         avoid="where smoothness matters: pairwise_logistic_loss",
         formula="sum over relevance_i > relevance_j of max(0, margin - (s_i - s_j))",
-        source="Herbrich, Graepel and Obermayer 2000, eq. 7",
+        source="Herbrich, Graepel and Obermayer 2000",
         reference=_sum_over_pairs(lambda lead, _, margin=1: max(margin - lead, mp.mpf(0))),
         claims=(
             *_CLAIMS,
@@ -215,7 +215,7 @@ ENTRIES = (
         when="noisy grades; after a convex loss has done the coarse work",
         avoid="from a poor start, where its gradient is small: pairwise_logistic_loss",
         formula="sum over relevance_i > relevance_j of sigmoid(-(s_i - s_j))",
-        source="Yan et al. 2003, eq. 3",
+        source="Yan et al. 2003",
         reference=_sum_over_pairs(lambda lead, _: 1 / (1 + mp.exp(lead))),
         claims=(
             *_CLAIMS,
@@ -254,7 +254,7 @@ ENTRIES = (
         when="NDCG is the goal and a pairwise loss trains well",
         avoid="where the loss itself must be smooth or be reported: approx_ndcg_loss",
         formula="sum_ij lambda_weights_ij log(1 + exp(-sigma (s_i - s_j)))",
-        source="Burges, Ragno and Le 2006, section 6; Wang et al. 2018, eq. 15, 18 and 20",
+        source="Burges, Ragno and Le 2006; Wang et al. 2018",
         arguments=GRADED,
         coupled="list",
         reference=_lambda,
