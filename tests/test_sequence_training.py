@@ -107,8 +107,8 @@ def test_ctc_teaches_reading_without_positions(rng, record_property):
     found = read(best, paddings)
     exact = np.mean([a == b for a, b in zip(found, truth, strict=True)])
     rate = sum(map(edits, found, truth)) / sum(map(len, truth))
-    record_property("sequences read exactly", exact)
-    record_property("label error rate", rate)
+    record_property("sequences read exactly", float(exact))
+    record_property("label error rate", float(rate))
     # Nearly all strips without a single mistake, and few wrong digits in the others.
     assert exact > 0.9, (exact, rate, losses[-1])
     assert rate < 0.05, (exact, rate, losses[-1])

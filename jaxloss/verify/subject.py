@@ -68,6 +68,7 @@ class Subject:
         self.strict = strict
         self.seed = seed
         self.rng = np.random.default_rng(seed)
+        self._drawn: dict[str, tuple[Array, ...]] = {}
         self._exact: dict[Any, oracle.Exact] = {}
         self._programs: dict[Any, Callable[..., Any]] = {}
 
@@ -80,9 +81,10 @@ class Subject:
 
     def draw(self, mode: str) -> list[Array]:
         """Return rows of every argument in a mode, exact in float32; the same ones each time."""
-        return list(self._draw(mode))
+        if mode not in self._drawn:
+            self._drawn[mode] = self._draw(mode)
+        return list(self._drawn[mode])
 
-    @functools.cache  # noqa: B019  (a subject lives as long as its verification)
     def _draw(self, mode: str) -> tuple[Array, ...]:
         rng = np.random.default_rng([self.seed, *mode.encode()])
         if mode in ("generic", "spread"):
