@@ -49,18 +49,17 @@ def bounded(low: Number, high: Number) -> Claim:
     return Claim("bounded", check)
 
 
-def zero_at_target() -> Claim:
-    """Exactly 0 where the first two arguments are equal."""
+def zero_at_target(rounding: float = 0.0) -> Claim:
+    """0 where the first two arguments are equal: exactly, or up to a rounding that is named."""
 
     def check(subject: Subject) -> Iterator[str]:
         for setting, args in samples(subject):
             equal = [args[1], args[1], *args[2:]]
             value = np.abs(subject.value(equal, setting))
-            yield from violations(
-                value != 0, equal, setting, lambda i, v=value: f"value {shown(v[i])}"
-            )
+            say = lambda i, v=value: f"value {shown(v[i])}"
+            yield from violations(~(value <= rounding), equal, setting, say)
 
-    return Claim("zero at the target", check)
+    return Claim("zero at the target" + (", up to rounding" if rounding else ""), check)
 
 
 def positive_off_target() -> Claim:
