@@ -53,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--level", default="standard", help="quick or standard (%(default)s)")
     add.add_argument("--seed", type=int, default=0, help="of the random samples (%(default)s)")
     add.add_argument("--json", type=Path, metavar="FILE", help="write all findings there")
+    add.add_argument("--markdown", type=Path, metavar="FILE", help="write tables for people there")
+    add.add_argument("--junit", type=Path, metavar="FILE", help="write a test report for CI there")
     add.set_defaults(run=_verify)
     return parser
 
@@ -120,4 +122,8 @@ def _verify(options: argparse.Namespace) -> int:
     if options.json:
         content = [json.loads(report.to_json()) for report in reports]
         options.json.write_text(json.dumps(content, indent=2) + "\n")
+    if options.markdown:
+        options.markdown.write_text("\n".join(report.to_markdown() for report in reports))
+    if options.junit:
+        options.junit.write_text(verify.junit(reports) + "\n")
     return 0 if all(report.ok for report in reports) else 1

@@ -16,11 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
 import numpy as np
 
 Array = np.ndarray
 Draw = Callable[[np.random.Generator, int], Array]
+# From values, NumPy's or JAX's, and the number of classes to whether each row is such an argument.
+Predicate = Callable[[Any, int], Any]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Kind:
       singular: the rows at which to look closely, `[k, *event]`.
       extreme: the largest and smallest rows, `[k, *event]`.
       invalid: rows that are no such argument, `[k, *event]`.
+      valid: tells for each row whether it is one; asked where there are invalid ones.
+      expects: what `valid` demands, to follow "must be"; `{classes}` stands for their number.
       infinite: rows with infinite entries that have a meaning.
       towards: for each infinite row one, large but finite, that stands for the limit.
       discrete: whether the rows are integers.
@@ -46,6 +51,8 @@ class Kind:
     singular: Array
     extreme: Array
     invalid: Array = field(default_factory=lambda: np.zeros(0))
+    valid: Predicate | None = None
+    expects: str = ""
     infinite: Array = field(default_factory=lambda: np.zeros(0))
     towards: Array = field(default_factory=lambda: np.zeros(0))
     discrete: bool = False
@@ -64,6 +71,12 @@ def _rows(*rows: object) -> Array:
 def _magnitudes(rng: np.random.Generator, shape: Sequence[int], low: float, high: float) -> Array:
     size = 10 ** rng.uniform(low, high, shape)
     return size * rng.choice([-1.0, 1.0], shape)
+
+
+def _is_distribution(values: Any, classes: int) -> Any:
+    # A sum in bfloat16 may be off by a hundredth, and then be right.
+    slack = 1e-3 if values.dtype.itemsize > 2 else 2e-2
+    return (values >= 0).all(axis=-1) & (abs(values.sum(axis=-1) - 1) <= slack)
 
 
 def reals() -> Kind:
@@ -93,6 +106,8 @@ def above_minus_one() -> Kind:
         singular=_rows(0.0, 1.0, 2.0, -0.5, 0.5),
         extreme=_rows(1e4, 1e18, 1.5e38, 1e-30, -0.999),
         invalid=_rows(-1.5, -100.0),
+        valid=lambda values, classes: values > -1,
+        expects="greater than -1",
     )
 
 
@@ -118,6 +133,8 @@ def shares() -> Kind:
         singular=_rows(0.0, 1.0, 0.5),
         extreme=_rows(0.0, 1.0, 1e-30, 1 - 2.0**-20),
         invalid=_rows(-0.5, 2.0, -100.0, 255.0),
+        valid=lambda values, classes: (values >= 0) & (values <= 1),
+        expects="in [0, 1]",
     )
 
 
@@ -130,6 +147,8 @@ def signs() -> Kind:
         singular=_rows(-1.0, 1.0),
         extreme=_rows(-1.0, 1.0),
         invalid=_rows(0.0, 0.5, 2.0, -100.0),
+        valid=lambda values, classes: abs(values) == 1,
+        expects="-1 or 1",
         differentiable=False,
     )
 
@@ -193,6 +212,8 @@ def labels(classes: int = 4) -> Kind:
         singular=np.arange(classes),
         extreme=np.arange(classes),
         invalid=_rows(-1, classes, 255, -100),
+        valid=lambda values, classes: (values >= 0) & (values < classes),
+        expects="indices of classes, in [0, {classes})",
         discrete=True,
         differentiable=False,
     )
@@ -208,6 +229,8 @@ def simplex(classes: int = 4) -> Kind:
         singular=_rows(*corners[:3], np.full(classes, 1 / classes), (corners[0] + corners[1]) / 2),
         extreme=corners,
         invalid=_rows(corners[0] - 0.5 * corners[1], -corners[0]),
+        valid=_is_distribution,
+        expects="distributions over {classes} classes, >= 0 with the sum 1",
     )
 
 
@@ -288,6 +311,8 @@ def probabilities(classes: int = 4) -> Kind:
         singular=_rows(*corners[:2], np.full(classes, 1 / classes), (corners[0] + corners[1]) / 2),
         extreme=_rows(*corners[:2]),
         invalid=_rows(corners[0] - 0.5 * corners[1], -corners[0]),
+        valid=_is_distribution,
+        expects="distributions over {classes} classes, >= 0 with the sum 1",
     )
 
 

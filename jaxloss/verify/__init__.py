@@ -11,6 +11,9 @@
 >>> report["P1"].verdict, report["G1"].verdict
 ('pass', 'pass')
 
+Smaller tools stand beside it: `assert_gradients` for tests, `explain_nan` for where a NaN comes
+from, `compare` for where two losses differ, `checked` for bad values under `jit`.
+
 A new check is a generator function under `@check(id, title)` (see `jaxloss.verify.frame`) in the
 `CHECKS` of its module; a new claim is a function that returns a `Claim` (`jaxloss.catalog.claims`).
 """
@@ -54,8 +57,12 @@ from jaxloss.catalog.kinds import (
     vectors,
 )
 from jaxloss.verify import inputs, transforms, values
+from jaxloss.verify.checked import checked
+from jaxloss.verify.compare import Comparison, Difference, compare
+from jaxloss.verify.explain import Explanation, Step, explain_nan
 from jaxloss.verify.frame import Check
-from jaxloss.verify.report import VERDICTS, Finding, Report
+from jaxloss.verify.gradients import assert_gradients
+from jaxloss.verify.report import VERDICTS, Finding, Report, junit
 from jaxloss.verify.subject import Subject
 
 __all__ = [
@@ -63,15 +70,24 @@ __all__ = [
     "LEVELS",
     "VERDICTS",
     "Claim",
+    "Comparison",
+    "Difference",
+    "Explanation",
     "Finding",
     "Kind",
     "Report",
+    "Step",
+    "assert_gradients",
     "bounded",
     "check",
+    "checked",
+    "compare",
     "convex",
     "entry",
     "example",
+    "explain_nan",
     "homogeneous",
+    "junit",
     "labels",
     "lipschitz",
     "log_odds",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from xml.etree import ElementTree
 
 VERDICTS = ("pass", "note", "skip", "fail")
 
@@ -87,6 +89,22 @@ class Report:
         content: dict[str, Any] = asdict(self) | {"ok": self.ok, "counts": self.counts}
         return json.dumps(content, indent=2)
 
+    def to_markdown(self) -> str:
+        """Return a heading, the table of findings, and every message of the failures."""
+        counted = ", ".join(f"{n} {v}" for v, n in self.counts.items() if n)
+        surroundings = ", ".join(f"{k} {v}" for k, v in self.environment.items())
+        lines = [f"## {self.name}: {counted}", "", "| check | what | verdict | found |"]
+        lines += ["|---|---|---|---|"]
+        lines += [f"| {' | '.join(map(_cell, row))} |" for row in self.rows()]
+        for f in self.failures:
+            lines += ["", f"**{f.check}** {f.title}", ""]
+            lines += [f"- {_cell(m)}" for m in f.messages]
+        return "\n".join([*lines, "", f"seed {self.seed}, {surroundings}".rstrip(", "), ""])
+
+    def to_junit(self) -> str:
+        """Return the report as XML that continuous integration reads: a test case per check."""
+        return junit([self])
+
     def __str__(self) -> str:
         """Return the table of findings, one line each, the messages of all but passes below."""
         counted = ", ".join(f"{n} {v}" for v, n in self.counts.items() if n)
@@ -99,3 +117,56 @@ class Report:
         for f in findings:
             yield f"  {f.verdict:4}  {f.check:3}  {f.title}"
             yield from (f"              {m}" for m in f.messages)
+
+
+def junit(reports: Sequence[Report]) -> str:
+    """Return several reports as one JUnit file.
+
+    A failed check is a `failure`, one that was not made a `skipped`, never a silent pass; a note is
+    a pass with its sentence as output.
+
+    Args:
+      reports: of one loss each; each becomes a `testsuite`.
+
+    Returns:
+      XML.
+
+    Example:
+      >>> from jaxloss.verify.report import Finding, Report, junit
+      >>> junit([Report("my_loss", (Finding("D1", "dtypes", "pass"),), seed=0)])[-74:]
+      '<testcase classname="my_loss" name="D1 dtypes" /></testsuite></testsuites>'
+    """
+    root = ElementTree.Element("testsuites")
+    for report in reports:
+        counts = {"failures": report.counts["fail"], "skipped": report.counts["skip"]}
+        facts = {"name": report.name, "tests": len(report.findings), **counts, "errors": 0}
+        facts["time"] = f"{report.seconds:.3f}"
+        suite = ElementTree.SubElement(root, "testsuite", {k: str(v) for k, v in facts.items()})
+        properties = ElementTree.SubElement(suite, "properties")
+        for name, value in {"seed": str(report.seed), **report.environment}.items():
+            ElementTree.SubElement(properties, "property", name=name, value=value)
+        for finding in report.findings:
+            _testcase(suite, report.name, finding)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _testcase(suite: ElementTree.Element, loss: str, finding: Finding) -> None:
+    name = _printable(f"{finding.check} {finding.title}")
+    case = ElementTree.SubElement(suite, "testcase", classname=loss, name=name)
+    text = _printable("\n".join(finding.messages))
+    if finding.verdict == "note":
+        ElementTree.SubElement(case, "system-out").text = text
+    elif finding.verdict != "pass":
+        tag = {"fail": "failure", "skip": "skipped"}[finding.verdict]
+        first = text.partition("\n")[0]
+        ElementTree.SubElement(case, tag, message=first).text = text
+
+
+def _printable(text: str) -> str:
+    """Return the text without the control characters that XML forbids."""
+    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
+
+
+def _cell(text: str) -> str:
+    """Return text that stays in one cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")
