@@ -172,12 +172,12 @@ def test_the_selection_is_what_it_should_be(record_property):
 
 def test_a_wrong_function_is_noticed():
     """The harness must be able to fail: with half a loss both complain."""
+    right = _as_rax(jl.ranking_softmax_loss)
+    half = lambda *a, **k: 0.5 * right(*a, **k)
     for name, theirs in (
         ("rax._src.losses", "softmax_loss"),
         ("optax.losses._ranking", "ranking_softmax_loss"),
     ):
-        right = _as_rax(jl.ranking_softmax_loss)
-        half = lambda *a, **k: 0.5 * right(*a, **k)  # noqa: B023
         half.__qualname__ = right.__qualname__
         cases = dict(_tests_of(name, {theirs: half}))
         case = next(c for i, c in cases.items() if "-test_computes_loss_value0-" in i)

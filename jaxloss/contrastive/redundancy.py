@@ -48,8 +48,8 @@ def _views(
 ) -> _Views:
     (first, second), _, mask = arguments.members(function, where, first=first, second=second)
     count = _total(jnp.sum(mask.astype(first.dtype), axis=-1), axis_name)
-    centered = (_centered(x, mask, count, axis_name) for x in (first, second))
-    return _Views(first - second, tuple(centered), count)  # type: ignore[arg-type]
+    one, two = (_centered(x, mask, count, axis_name) for x in (first, second))
+    return _Views(first - second, (one, two), count)
 
 
 def _centered(x: Array, mask: Array, count: Array, axis_name: reduction.AxisName) -> Array:
