@@ -246,7 +246,7 @@ def _source(equation: Any) -> str:
 
 def _scan(params: dict[str, Any], operands: list[_Value], source: str) -> list[_Value]:
     closed, length = params["jaxpr"], params["length"]
-    fixed, carried = params["num_consts"], params["num_carry"]
+    fixed, carried = _scan_counts(params)
     consts, carry = operands[:fixed], operands[fixed : fixed + carried]
     rows = operands[fixed + carried :]
     stacked: list[list[_Value]] = []
@@ -258,6 +258,15 @@ def _scan(params: dict[str, Any], operands: list[_Value], source: str) -> list[_
         stacked.reverse()
     shapes = closed.jaxpr.outvars[carried:]
     return carry + [_stack([s[k] for s in stacked], v.aval) for k, v in enumerate(shapes)]
+
+
+def _scan_counts(params: dict[str, Any]) -> tuple[int, int]:
+    """Return how many operands of a scan are constants, and how many its state."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    # From jax 0.12 on the operands come as trees.
+    fixed, carried, _ = params["ft_in"].unpack()
+    return len(list(fixed.vals)), len(list(carried.vals))
 
 
 def _row(rows: _Value, i: int) -> _Value:
