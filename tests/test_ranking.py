@@ -223,11 +223,15 @@ SEGMENTED = [
     jl.listnet_loss,
     jl.unique_softmax_loss,
     jl.listmle_loss,
+    jl.position_aware_listmle_loss,
+    jl.lambdarank_loss,
+    jl.approx_ndcg_loss,
+    jl.approx_mrr_loss,
 ]
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("loss", SEGMENTED, ids=_name)
+@pytest.mark.parametrize("loss", [*SEGMENTED, *METRICS], ids=_name)
 def test_segments_are_lists_of_their_own(rng, loss):
     scores, relevance, where = (a[[0, 1, 3]] for a in _batch(rng, (5, 7)))
     segments = np.array([[5, 2, 5, 5, 2, 9, 2], [1, 1, 1, 0, 0, 0, 0], [3, 3, 3, 3, 3, 3, 3]])
@@ -239,6 +243,25 @@ def test_segments_are_lists_of_their_own(rng, loss):
             if (chosen := (segments[row] == group) & where[row]).any()
         ]
         close(got[row], sum(parts), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("scheme", ["lambdarank", "ndcg1", "ndcg2", "ndcg2++"])
+def test_weights_of_pairs_know_of_segments(rng, scheme):
+    scores, relevance, where = (a[0] for a in _batch(rng, (5, 7)))
+    segments = np.array([5, 2, 5, 5, 2, 9, 2])
+    weights = functools.partial(jl.lambda_weights, scheme=scheme)
+    shared = {"segments": segments, "where": where}
+    ones = lambda lead, grade: jnp.ones_like(lead)
+    got = jl.pairwise_loss(scores, relevance, pair_loss=ones, pair_weights=weights, **shared)
+    parts = [
+        jl.pairwise_loss(scores[own], relevance[own], pair_loss=ones, pair_weights=weights)
+        for group in np.unique(segments)
+        if (own := (segments == group) & where).any()
+    ]
+    close(got, sum(parts), rtol=1e-12, atol=1e-12)
+    matrix = jl.lambda_weights(scores, relevance, scheme=scheme, **shared)
+    assert not matrix[segments[:, None] != segments[None, :]].any()
 
 
 # Masks, lists without relevant items, impossible values

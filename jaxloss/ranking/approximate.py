@@ -30,6 +30,7 @@ def approx_ndcg_loss(
     *,
     temperature: ArrayLike = 1.0,
     gain: str = "exponential",
+    segments: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
     """One less NDCG with smooth ranks, `1 - sum_i gain_i / log2(1 + rank_i) / ideal`.
@@ -42,6 +43,7 @@ def approx_ndcg_loss(
       relevance: `[..., n]`, >= 0.
       temperature: > 0, in units of the scores; number or `[...]`.
       gain: "exponential" for `2^relevance - 1`, or "linear"; static.
+      segments: integers `[..., n]` or `[n]`; items with equal ones form a list.
       where: True for what counts, `[..., n]` or `[...]`.
 
     Returns:
@@ -58,9 +60,9 @@ def approx_ndcg_loss(
     Information Retrieval Measures (2010), ApproxNDCG.
     """
     function = "approx_ndcg_loss"
-    given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)
+    given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
     gains = lists.gains(function, given.relevance, gain)
-    higher = lists.ahead(given.scores, given.mask)
+    higher = lists.ahead(given.scores, given.pairs())
     rank = lists.ranks(higher, gains.dtype)
     best = lists.discounts(lists.ranks(lists.ideal(gains, higher), gains.dtype))
     # What the exact ranks lose and what their smoothing does, so that small losses keep digits.
@@ -68,14 +70,15 @@ def approx_ndcg_loss(
     temperature = arguments.per_event(function, "temperature", temperature, rank, above=0.0)
     drift = _drift(given, higher, temperature)
     smoothing = lists.discounts(rank) * jnp.log1p(drift / (1 + rank)) / jnp.log1p(rank + drift)
-    lost = jnp.sum(gains * (wrong_order + smoothing), axis=-1)
-    loss = numerics.divide(lost, jnp.sum(gains * best, axis=-1))
-    return given.result(numerics.valued(loss, jnp.maximum(loss, 0)), temperature)
+    lost = given.sums(gains * (wrong_order + smoothing))
+    loss = numerics.divide(lost, given.sums(gains * best))
+    loss = numerics.valued(loss, jnp.maximum(loss, 0))
+    return given.result(given.over_lists(loss), temperature)
 
 
 def _drift(given: lists.Lists, higher: Array, temperature: Array) -> Array:
     """Return by how much the smooth ranks exceed the exact ones, `[..., n]`."""
-    pairs = lists.together(given.mask) & ~lists.own(higher.shape)
+    pairs = given.pairs() & ~lists.own(higher.shape)
     lead = lists.differences(given.scores, pairs) / temperature[..., None]
     # Both branches have the derivative of one sigmoid: the sum is smooth where scores tie.
     doubt = numerics.sigmoid(jnp.where(higher, lead, -lead))
@@ -87,6 +90,7 @@ def approx_mrr_loss(
     relevance: ArrayLike,
     *,
     temperature: ArrayLike = 1.0,
+    segments: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
     """One less the reciprocal of the smooth rank of the first relevant item.
@@ -98,6 +102,7 @@ def approx_mrr_loss(
       scores: `[..., n]`, higher for items that should come first.
       relevance: `[..., n]`, >= 0; positive for relevant.
       temperature: > 0, in units of the scores; number or `[...]`.
+      segments: integers `[..., n]` or `[n]`; items with equal ones form a list.
       where: True for what counts, `[..., n]` or `[...]`.
 
     Returns:
@@ -113,19 +118,19 @@ def approx_mrr_loss(
     Information Retrieval Measures (2010), with the reciprocal rank as the measure.
     """
     function = "approx_mrr_loss"
-    given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)
+    given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
     temperature = arguments.per_event(function, "temperature", temperature, given.scores, above=0.0)
-    pairs = lists.together(given.mask)
+    pairs = given.pairs()
     others = pairs & ~lists.own(pairs.shape)
     lead = lists.differences(given.scores, others) / temperature[..., None]
     above = jnp.sum(jnp.where(others, numerics.sigmoid(-lead), 0), axis=-1)
     relevant = given.relevance > 0
     # Found by score: smooth ranks may round to a tie where scores do not.
-    top = jnp.max(jnp.where(relevant, given.scores, -jnp.inf), axis=-1, keepdims=True)
+    top = given.largest(jnp.where(relevant, given.scores, -jnp.inf), -jnp.inf)
     first = relevant & (given.scores == top)
-    count = jnp.sum(first, axis=-1, dtype=above.dtype)
-    nearest = numerics.divide(jnp.sum(jnp.where(first, above, 0), axis=-1), count)
-    return given.result(nearest / (1 + nearest), temperature)
+    count = given.sums(first.astype(above.dtype))
+    nearest = numerics.divide(given.sums(jnp.where(first, above, 0)), count)
+    return given.result(given.over_lists(nearest / (1 + nearest)), temperature)
 
 
 def neural_ndcg_loss(

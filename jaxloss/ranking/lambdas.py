@@ -35,6 +35,7 @@ def lambda_weights(
     mu: ArrayLike = 10.0,
     top_n: int | None = None,
     gain: str = "exponential",
+    segments: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
     """Weights of pairs, by what their order is worth to NDCG.
@@ -51,6 +52,7 @@ def lambda_weights(
       top_n: how many of the first ranks count: the discount is 0 beyond, as is the weight of a
         pair of which neither item is among them; None for all; static.
       gain: "exponential" for `2^relevance - 1`, or "linear"; static.
+      segments: integers `[..., n]` or `[n]`; items with equal ones form a list.
       where: True for what counts, `[..., n]` or `[...]`.
 
     Returns:
@@ -68,7 +70,7 @@ def lambda_weights(
     where they are LambdaRank, NDCG-Loss1, NDCG-Loss2 and NDCG-Loss2++.
     """
     function = "lambda_weights"
-    given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)
+    given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
     top_n = lists.cutoff(function, top_n)
     weights = _weights(function, given, scheme, mu, top_n, gain)
     return lax.stop_gradient(weights * given.valid[..., None, None])
@@ -80,8 +82,8 @@ def _weights(
     if scheme not in SCHEMES:
         expected = "one of " + ", ".join(map(repr, SCHEMES))
         raise arguments.reject(function, "scheme", expected, repr(scheme))
-    pairs = lists.together(given.mask)
-    higher = lists.ahead(given.scores, given.mask)
+    pairs = given.pairs()
+    higher = lists.ahead(given.scores, pairs)
     rank = lists.ranks(higher, given.scores.dtype)
     worth = _normal_gains(function, given, higher, top_n, gain)
     discount = lists.discounts(rank, top_n)
@@ -107,7 +109,7 @@ def _normal_gains(
     gains = lists.gains(function, given.relevance, gain)
     best = lists.discounts(lists.ranks(lists.ideal(gains, higher), gains.dtype), top_n)
     # A masked item has a gain of 0.
-    return numerics.divide(gains, jnp.sum(gains * best, axis=-1, keepdims=True))
+    return numerics.divide(gains, given.sums(gains * best))
 
 
 def lambdarank_loss(
@@ -120,6 +122,7 @@ def lambdarank_loss(
     rank_by: ArrayLike | None = None,
     top_n: int | None = None,
     gain: str = "exponential",
+    segments: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
     """Logistic loss of pairs times `lambda_weights`.
@@ -143,6 +146,7 @@ def lambdarank_loss(
         this step; None for `scores`.
       top_n: how many of the first ranks count; None for all; static.
       gain: "exponential" for `2^relevance - 1`, or "linear"; static.
+      segments: integers `[..., n]` or `[n]`; items with equal ones form a list.
       where: True for what counts, `[..., n]` or `[...]`.
 
     Returns:
@@ -159,13 +163,14 @@ def lambdarank_loss(
     Wang et al., The LambdaLoss Framework for Ranking Metric Optimization (2018).
     """
     function = "lambdarank_loss"
-    given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)
+    more: dict[str, Any] = {"relevance": relevance, "segments": segments}
+    given, _ = lists.prepare(function, where, scores=scores, **more)
     other = scores if rank_by is None else rank_by
-    ranked, _ = lists.prepare(function, where, rank_by=other, relevance=relevance)
+    ranked, _ = lists.prepare(function, where, rank_by=other, **more)
     top_n = lists.cutoff(function, top_n)
     # Held constant: the ranks move in steps, and the method is defined by this gradient.
     weights = lax.stop_gradient(_weights(function, ranked, scheme, mu, top_n, gain))
-    pairs = lists.together(given.mask) & ~lists.own(weights.shape)
+    pairs = given.pairs() & ~lists.own(weights.shape)
     if scheme != "ndcg1":
         pairs &= given.relevance[..., :, None] > given.relevance[..., None, :]
     sigma = arguments.per_event(function, "sigma", sigma, given.scores, above=0.0)[..., None]

@@ -7,7 +7,7 @@
   without a relevant item has a target order of no losses: 0, with zero gradient.
 * `where`: True for what counts, `[..., n]` (items) or `[...]` (lists).
 * `segments`: integers `[..., n]` (or `[n]` for all lists); items with equal ones form a list of
-  their own, and the value is the sum over these lists.
+  their own, and the value, a loss or a metric, is the sum over these lists.
 * Of equal scores the item that stands earlier in the list ranks higher. A model that gives all
   items one score is thus judged by the order it was handed: shuffle the items if that order knows
   something.
@@ -37,12 +37,43 @@ class Lists(NamedTuple):
       relevance: `[..., n]`, 0 where masked.
       mask: `[..., n]`, True for the items that count.
       valid: `[...]`, 1, or NaN where an item that counts holds what is no score or no grade.
+      groups: `[..., n]`, of which list an item is; None where all are of one.
     """
 
     scores: Array
     relevance: Array
     mask: Array
     valid: Array
+    groups: Array | None = None
+
+    def pairs(self) -> Array:
+        """Return `[..., n, n]` booleans: True where both items count and are of one list."""
+        both = together(self.mask)
+        if self.groups is None:
+            return both
+        return both & (self.groups[..., :, None] == self.groups[..., None, :])
+
+    def sums(self, values: Array) -> Array:
+        """Return for each item the sum of values `[..., n]` over its list; `[..., 1]` if one."""
+        if self.groups is None:
+            return jnp.sum(jnp.where(self.mask, values, 0), axis=-1, keepdims=True)
+        return jnp.sum(jnp.where(self.pairs(), values[..., None, :], 0), axis=-1)
+
+    def largest(self, values: Array, least: float) -> Array:
+        """Return for each item the largest of values `[..., n]` in its list; `[..., 1]` if one."""
+        if self.groups is None:
+            values = jnp.where(self.mask, values, least)
+            return jnp.max(values, axis=-1, keepdims=True, initial=least)
+        chosen = jnp.where(self.pairs(), values[..., None, :], least)
+        return jnp.max(chosen, axis=-1, initial=least)
+
+    def over_lists(self, values: Array) -> Array:
+        """Return the sum over lists, `[...]`, of what `sums` or `largest` gave for each item."""
+        if self.groups is None:
+            return values[..., 0]
+        earlier = arguments.expand_left(_earlier(self.mask), self.mask.ndim + 1)
+        first = self.mask & ~jnp.any(self.pairs() & earlier, axis=-1)
+        return jnp.sum(jnp.where(first, values, 0), axis=-1)
 
     def result(self, values: Array, *numbers: Array) -> Array:
         """Return one value for each list: NaN where it is not valid, 0 where nothing counts.
@@ -57,7 +88,7 @@ class Lists(NamedTuple):
 
 
 def prepare(
-    function: str, where: Any, *, signed: bool = False, **data: Any
+    function: str, where: Any, *, signed: bool = False, segments: Any = None, **data: Any
 ) -> tuple[Lists, list[Array]]:
     """Convert and check scores, relevance and whatever else has their shape.
 
@@ -65,6 +96,7 @@ def prepare(
       function: for messages.
       where: the mask.
       signed: whether relevance may be negative.
+      segments: which items form a list; None for all of them.
       **data: scores and relevance in this order, under the names that the caller knows.
 
     Returns:
@@ -76,7 +108,20 @@ def prepare(
         bad |= jnp.isnan(array) if signed else ~(array >= 0)
     valid = jnp.where(jnp.any(bad, axis=-1), jnp.nan, 1).astype(scores.dtype)
     # Multiplied, so that the gradient of a list that is not valid is NaN as well.
-    return Lists(scores * valid[..., None], others[0], mask, valid), others[1:]
+    groups = _groups(function, mask, segments)
+    return Lists(scores * valid[..., None], others[0], mask, valid, groups), others[1:]
+
+
+def _groups(function: str, mask: Array, segments: Any) -> Array | None:
+    if segments is None:
+        return None
+    groups = jnp.asarray(segments)
+    if not jnp.issubdtype(groups.dtype, jnp.integer):
+        raise TypeError(f"{function}: segments must be integers, got {groups.dtype}.")
+    if groups.shape not in (mask.shape, mask.shape[-1:]):
+        expected = f"of the shape of the scores {mask.shape}, or {mask.shape[-1:]}"
+        raise arguments.reject(function, "segments", expected, groups.shape)
+    return arguments.expand_left(groups, mask.ndim)
 
 
 def own(shape: tuple[int, ...]) -> Array:
@@ -88,21 +133,6 @@ def own(shape: tuple[int, ...]) -> Array:
 def together(mask: Array) -> Array:
     """Return `[..., n, n]` booleans: True where both items count."""
     return mask[..., :, None] & mask[..., None, :]
-
-
-def of_one_list(function: str, mask: Array, segments: Any) -> Array:
-    """Return `[..., n, n]` booleans: True where both items count and are of one segment."""
-    both = together(mask)
-    if segments is None:
-        return both
-    groups = jnp.asarray(segments)
-    if not jnp.issubdtype(groups.dtype, jnp.integer):
-        raise TypeError(f"{function}: segments must be integers, got {groups.dtype}.")
-    if groups.shape not in (mask.shape, mask.shape[-1:]):
-        expected = f"of the shape of the scores {mask.shape}, or {mask.shape[-1:]}"
-        raise arguments.reject(function, "segments", expected, groups.shape)
-    groups = arguments.expand_left(groups, mask.ndim)
-    return both & (groups[..., :, None] == groups[..., None, :])
 
 
 def differences(values: Array, chosen: Array) -> Array:
@@ -134,12 +164,17 @@ def surprisal_within(values: Array, sets: Array) -> Array:
     return jnp.sum(jnp.where(mine, surprisals, 0), axis=-1)
 
 
-def ahead(values: Array, mask: Array) -> Array:
+def ahead(values: Array, pairs: Array) -> Array:
     """Return `[..., n, n]` booleans: True at `[i, j]` where item `j` ranks higher than item `i`."""
-    row, column = (lax.broadcasted_iota(jnp.int32, (mask.shape[-1],) * 2, axis) for axis in (0, 1))
-    earlier = arguments.expand_left(column < row, mask.ndim + 1)
     mine, other = values[..., :, None], values[..., None, :]
-    return together(mask) & ((other > mine) | ((other == mine) & earlier))
+    earlier = arguments.expand_left(_earlier(values), pairs.ndim)
+    return pairs & ((other > mine) | ((other == mine) & earlier))
+
+
+def _earlier(like: Array) -> Array:
+    """Return `[n, n]` booleans: True at `[i, j]` where item `j` stands before item `i`."""
+    row, column = (lax.broadcasted_iota(jnp.int32, (like.shape[-1],) * 2, axis) for axis in (0, 1))
+    return column < row
 
 
 def ranks(higher: Array, dtype: Any) -> Array:

@@ -60,15 +60,16 @@ def ranking_softmax_loss(
     """
     function = "ranking_softmax_loss"
     more: dict[str, Any] = {} if weights is None else {"weights": weights}
+    more |= {"segments": segments}
     given, others = lists.prepare(function, where, logits=logits, labels=labels, **more)
     shares = given.relevance * others[0] if others else given.relevance
-    surprisal = _surprisal(function, given.scores, given, segments)
+    surprisal = _surprisal(given.scores, given)
     return given.result(jnp.sum(numerics.weighted(shares, surprisal), axis=-1))
 
 
-def _surprisal(function: str, values: Array, given: lists.Lists, segments: Any) -> Array:
+def _surprisal(values: Array, given: lists.Lists) -> Array:
     """Return `-log(softmax)` of values in each item's own list, 0 where masked."""
-    same = None if segments is None else lists.of_one_list(function, given.mask, segments)
+    same = None if given.groups is None else given.pairs()
     return jnp.where(given.mask, lists.surprisal(values, given.mask, same), 0)
 
 
@@ -106,17 +107,16 @@ def listnet_loss(
     with the top-one probabilities.
     """
     function = "listnet_loss"
-    given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)
-    shares = jnp.exp(-_surprisal(function, given.relevance, given, segments))
-    surprisal = _surprisal(function, given.scores, given, segments)
-    same = lists.of_one_list(function, given.mask, segments)
-    terms = jnp.where(_worth_learning(given, same), numerics.weighted(shares, surprisal), 0)
+    given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
+    shares = jnp.exp(-_surprisal(given.relevance, given))
+    surprisal = _surprisal(given.scores, given)
+    terms = jnp.where(_worth_learning(given), numerics.weighted(shares, surprisal), 0)
     return given.result(jnp.sum(terms, axis=-1))
 
 
-def _worth_learning(given: lists.Lists, same: Array) -> Array:
+def _worth_learning(given: lists.Lists) -> Array:
     """Return `[..., n]` booleans: True for items that count, in lists with a relevant item."""
-    return jnp.any(same & (given.relevance > 0)[..., None, :], axis=-1)
+    return given.mask & (given.largest(given.relevance, 0) > 0)
 
 
 def unique_softmax_loss(
@@ -154,10 +154,10 @@ def unique_softmax_loss(
     Reference: Zhu and Klabjan, Listwise Learning to Rank by Exploring Unique Ratings (2020).
     """
     function = "unique_softmax_loss"
-    given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)
+    given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
     gains = lists.gains(function, given.relevance, gain)
     mine, other = given.relevance[..., :, None], given.relevance[..., None, :]
-    lower = lists.of_one_list(function, given.mask, segments) & (other < mine)
+    lower = given.pairs() & (other < mine)
     surprisal = lists.surprisal_within(given.scores, lower)
     terms = numerics.weighted(gains, jnp.where(gains > 0, surprisal, 0))
     return given.result(jnp.sum(terms, axis=-1))
@@ -204,18 +204,18 @@ def listmle_loss(
     Reference: Xia et al., Listwise Approach to Learning to Rank: Theory and Algorithm (2008).
     """
     function = "listmle_loss"
-    given, same, remaining = _places(function, scores, relevance, ties, key, segments, where)
+    given, remaining = _places(function, scores, relevance, ties, key, segments, where)
     surprisal = lists.surprisal_within(given.scores, remaining)
-    counted = _worth_learning(given, same)
+    counted = _worth_learning(given)
     return given.result(jnp.sum(jnp.where(counted, surprisal, 0), axis=-1))
 
 
 def _places(
     function: str, scores: Any, relevance: Any, ties: str, key: Any, segments: Any, where: Any
-) -> tuple[lists.Lists, Array, Array]:
-    """Return the lists, who is in one with whom, and at `[i, j]` whether `j` remains for `i`."""
-    given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)
-    same = lists.of_one_list(function, given.mask, segments)
+) -> tuple[lists.Lists, Array]:
+    """Return the lists, and at `[i, j]` whether item `j` remains when `i` takes its place."""
+    given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
+    same = given.pairs()
     if ties not in ("order", "breslow"):
         raise arguments.reject(function, "ties", "'order' or 'breslow'", repr(ties))
     row, column = (lax.broadcasted_iota(jnp.int32, same.shape[-2:], axis) for axis in (0, 1))
@@ -225,7 +225,7 @@ def _places(
         mine, other = draw[..., :, None], draw[..., None, :]
         later = later & (other == mine) | (other > mine) | (ties == "breslow")
     mine, other = given.relevance[..., :, None], given.relevance[..., None, :]
-    return given, same, same & ((other < mine) | ((other == mine) & later))
+    return given, same & ((other < mine) | ((other == mine) & later))
 
 
 def position_aware_listmle_loss(
@@ -234,6 +234,7 @@ def position_aware_listmle_loss(
     *,
     position_weights: ArrayLike | None = None,
     key: ArrayLike | None = None,
+    segments: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
     """ListMLE with a weight for each place.
@@ -250,6 +251,7 @@ def position_aware_listmle_loss(
       position_weights: `[n]` or what broadcasts to `[..., n]`, >= 0, for the places from the first
         on; None for the paper's.
       key: a PRNG key for ties broken at random; None for the order of the list.
+      segments: integers `[..., n]` or `[n]`; items with equal ones form a list.
       where: True for what counts, `[..., n]` or `[...]`.
 
     Returns:
@@ -265,20 +267,20 @@ def position_aware_listmle_loss(
     Reference: Lan et al., Position-Aware ListMLE: A Sequential Learning Process for Ranking (2014).
     """
     function = "position_aware_listmle_loss"
-    given, same, remaining = _places(function, scores, relevance, "order", key, None, where)
+    given, remaining = _places(function, scores, relevance, "order", key, segments, where)
     surprisal = lists.surprisal_within(given.scores, remaining)
     left = jnp.sum(remaining, axis=-1, dtype=surprisal.dtype)  # 1 for the last item
     if position_weights is None:
         weights = jnp.exp2(jnp.maximum(left - 1, 0)) - 1
     else:
-        count = jnp.sum(given.mask, axis=-1, keepdims=True, dtype=left.dtype)
+        count = given.sums(jnp.ones_like(left))
         like = given.scores
         offered = arguments.hyper(
             function, "position_weights", position_weights, like, at_least=0.0
         )
         weights = _at_places(offered, count - left)
         given = given._replace(valid=given.valid * _one_or_nan(offered))
-    counted = _worth_learning(given, same)
+    counted = _worth_learning(given)
     terms = numerics.weighted(jnp.where(counted, weights, 0), jnp.where(counted, surprisal, 0))
     return given.result(jnp.sum(terms, axis=-1))
 

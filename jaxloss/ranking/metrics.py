@@ -39,19 +39,25 @@ class _Ranking(NamedTuple):
     relevant: Array
     top_n: int | None
 
+    def result(self, metric: Array) -> Array:
+        """Return one number for each list of what `Lists.sums` or `largest` gave."""
+        return self.given.result(self.given.over_lists(metric))
 
-def _ranked(function: str, scores: Any, relevance: Any, top_n: Any, where: Any) -> _Ranking:
-    given, _ = lists.prepare(function, where, scores=scores, relevance=relevance)
+
+def _ranked(
+    function: str, scores: Any, relevance: Any, top_n: Any, segments: Any, where: Any
+) -> _Ranking:
+    given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
     top_n = lists.cutoff(function, top_n)
     scores = jax.lax.stop_gradient(given.scores)
-    higher = lists.ahead(scores, given.mask)
+    higher = lists.ahead(scores, given.pairs())
     rank = lists.ranks(higher, scores.dtype)
     found = given.mask & (scores > -jnp.inf) & lists.within(rank, top_n)
     return _Ranking(given, higher, rank, found, given.relevance > 0, top_n)
 
 
-def _count(chosen: Array, like: Array) -> Array:
-    return jnp.sum(chosen, axis=-1, dtype=like.dtype)
+def _count(order: _Ranking, chosen: Array) -> Array:
+    return order.given.sums(chosen.astype(order.rank.dtype))
 
 
 def ndcg(
@@ -60,6 +66,7 @@ def ndcg(
     *,
     top_n: int | None = None,
     gain: str = "exponential",
+    segments: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
     """Discounted gain over that of the best order, `sum_i gain_i / log2(1 + rank_i) / ideal`.
@@ -69,6 +76,7 @@ def ndcg(
       relevance: `[..., n]`, >= 0.
       top_n: how many of the first items count; None for all; static.
       gain: "exponential" for `2^relevance - 1`, or "linear"; static.
+      segments: integers `[..., n]` or `[n]`; items with equal ones form a list.
       where: True for what counts, `[..., n]` or `[...]`.
 
     Returns:
@@ -83,12 +91,12 @@ def ndcg(
     Reference: Jarvelin and Kekalainen, Cumulated Gain-Based Evaluation of IR Techniques (2002);
     gains: Burges et al., Learning to Rank Using Gradient Descent (2005), section 5.
     """
-    order = _ranked("ndcg", scores, relevance, top_n, where)
+    order = _ranked("ndcg", scores, relevance, top_n, segments, where)
     gains = lists.gains("ndcg", order.given.relevance, gain)
     best = lists.ranks(lists.ideal(gains, order.higher), gains.dtype)
     discounts = jnp.where(order.found, lists.discounts(order.rank), 0)
-    most = jnp.sum(gains * lists.discounts(best, order.top_n), axis=-1)
-    return order.given.result(numerics.divide(jnp.sum(gains * discounts, axis=-1), most))
+    most = order.given.sums(gains * lists.discounts(best, order.top_n))
+    return order.result(numerics.divide(order.given.sums(gains * discounts), most))
 
 
 def reciprocal_rank(
@@ -96,6 +104,7 @@ def reciprocal_rank(
     relevance: ArrayLike,
     *,
     top_n: int | None = None,
+    segments: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
     """One over the rank of the first relevant item, `max over relevant i of 1 / rank_i`.
@@ -106,6 +115,7 @@ def reciprocal_rank(
       scores: `[..., n]`, by which the items are ranked.
       relevance: `[..., n]`, >= 0; positive for relevant.
       top_n: how many of the first items count; None for all; static.
+      segments: integers `[..., n]` or `[n]`; items with equal ones form a list.
       where: True for what counts, `[..., n]` or `[...]`.
 
     Returns:
@@ -119,9 +129,9 @@ def reciprocal_rank(
 
     Reference: Voorhees, The TREC-8 Question Answering Track Report (1999), section 3.
     """
-    order = _ranked("reciprocal_rank", scores, relevance, top_n, where)
+    order = _ranked("reciprocal_rank", scores, relevance, top_n, segments, where)
     hits = order.found & order.relevant
-    return order.given.result(jnp.max(jnp.where(hits, 1 / order.rank, 0), axis=-1))
+    return order.result(order.given.largest(jnp.where(hits, 1 / order.rank, 0), 0))
 
 
 def average_precision(
@@ -129,6 +139,7 @@ def average_precision(
     relevance: ArrayLike,
     *,
     top_n: int | None = None,
+    segments: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
     """Mean over the relevant items of the precision at their rank.
@@ -140,6 +151,7 @@ def average_precision(
       scores: `[..., n]`, by which the items are ranked.
       relevance: `[..., n]`, >= 0; positive for relevant.
       top_n: how many of the first items count; None for all; static.
+      segments: integers `[..., n]` or `[n]`; items with equal ones form a list.
       where: True for what counts, `[..., n]` or `[...]`.
 
     Returns:
@@ -155,11 +167,11 @@ def average_precision(
     Reference: Manning, Raghavan and Schutze, Introduction to Information Retrieval (2008), section
     8.4.
     """
-    order = _ranked("average_precision", scores, relevance, top_n, where)
+    order = _ranked("average_precision", scores, relevance, top_n, segments, where)
     hits = order.found & order.relevant
-    above = _count(order.higher & hits[..., None, :], order.rank)
-    total = jnp.sum(jnp.where(hits, (1 + above) / order.rank, 0), axis=-1)
-    return order.given.result(numerics.divide(total, _count(order.relevant, total)))
+    above = jnp.sum(order.higher & hits[..., None, :], axis=-1, dtype=order.rank.dtype)
+    total = order.given.sums(jnp.where(hits, (1 + above) / order.rank, 0))
+    return order.result(numerics.divide(total, _count(order, order.relevant)))
 
 
 def precision(
@@ -167,6 +179,7 @@ def precision(
     relevance: ArrayLike,
     *,
     top_n: int | None = None,
+    segments: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
     """Share of relevant items among the first `top_n`.
@@ -178,6 +191,7 @@ def precision(
       scores: `[..., n]`, by which the items are ranked.
       relevance: `[..., n]`, >= 0; positive for relevant.
       top_n: how many of the first items count; None for all; static.
+      segments: integers `[..., n]` or `[n]`; items with equal ones form a list.
       where: True for what counts, `[..., n]` or `[...]`.
 
     Returns:
@@ -193,9 +207,9 @@ def precision(
     Reference: Manning, Raghavan and Schutze, Introduction to Information Retrieval (2008), section
     8.4.
     """
-    order = _ranked("precision", scores, relevance, top_n, where)
-    hits = _count(order.found & order.relevant, order.rank)
-    return order.given.result(numerics.divide(hits, _count(order.found, order.rank)))
+    order = _ranked("precision", scores, relevance, top_n, segments, where)
+    hits = _count(order, order.found & order.relevant)
+    return order.result(numerics.divide(hits, _count(order, order.found)))
 
 
 def recall(
@@ -203,6 +217,7 @@ def recall(
     relevance: ArrayLike,
     *,
     top_n: int | None = None,
+    segments: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
     """Share of the relevant items that is among the first `top_n`.
@@ -211,6 +226,7 @@ def recall(
       scores: `[..., n]`, by which the items are ranked.
       relevance: `[..., n]`, >= 0; positive for relevant.
       top_n: how many of the first items count; None for all; static.
+      segments: integers `[..., n]` or `[n]`; items with equal ones form a list.
       where: True for what counts, `[..., n]` or `[...]`.
 
     Returns:
@@ -226,6 +242,6 @@ def recall(
     Reference: Manning, Raghavan and Schutze, Introduction to Information Retrieval (2008), section
     8.3.
     """
-    order = _ranked("recall", scores, relevance, top_n, where)
-    hits = _count(order.found & order.relevant, order.rank)
-    return order.given.result(numerics.divide(hits, _count(order.relevant, order.rank)))
+    order = _ranked("recall", scores, relevance, top_n, segments, where)
+    hits = _count(order, order.found & order.relevant)
+    return order.result(numerics.divide(hits, _count(order, order.relevant)))

@@ -8,7 +8,8 @@ mean over all pairs of a batch, which some libraries report, is the quotient of 
 
 `pair_weights` multiply the terms: an array `[..., n, n]` or what broadcasts to it
 (`weights[..., :, None]` weighs a pair by its more relevant item), or a function that is called with
-`(scores, relevance, where=mask)` and returns one, such as `lambda_weights`.
+`(scores, relevance, where=mask)`, and with `segments=` where there are any, and returns one, such
+as `lambda_weights`.
 
 The conventions of `jaxloss.ranking.lists` hold.
 """
@@ -93,8 +94,10 @@ def pair_sum(
     numbers: tuple[Array, ...] = (),
 ) -> Array:
     """Return the sum of a loss over the pairs of each list; NaN where one of `numbers` is."""
-    given, _ = lists.prepare(function, where, signed=True, scores=scores, relevance=relevance)
-    pairs = lists.of_one_list(function, given.mask, segments)
+    given, _ = lists.prepare(
+        function, where, signed=True, segments=segments, scores=scores, relevance=relevance
+    )
+    pairs = given.pairs()
     pairs &= ~lists.own(pairs.shape)
     if not every_pair:
         pairs &= given.relevance[..., :, None] > given.relevance[..., None, :]
@@ -107,7 +110,8 @@ def pair_sum(
 
 def _weights(function: str, pair_weights: Any, given: lists.Lists, pairs: Array) -> Array:
     if callable(pair_weights):
-        pair_weights = pair_weights(given.scores, given.relevance, where=given.mask)
+        more = {} if given.groups is None else {"segments": given.groups}
+        pair_weights = pair_weights(given.scores, given.relevance, where=given.mask, **more)
     weights = arguments.real(function, "pair_weights", pair_weights)
     arguments.broadcastable(function, "pair_weights", weights.shape, pairs.shape)
     weights = arguments.expand_left(weights.astype(given.scores.dtype), pairs.ndim)

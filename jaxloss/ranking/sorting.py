@@ -123,7 +123,7 @@ def soft_sort(
 
 def standing(scores: Array, mask: Array) -> Array:
     """Return `[..., n, n]` booleans: True where item `j` stands at place `k`, highest first."""
-    rank = lists.ranks(lists.ahead(scores, mask), scores.dtype)
+    rank = lists.ranks(lists.ahead(scores, lists.together(mask)), scores.dtype)
     return mask[..., None, :] & (places(scores)[..., :, None] == rank[..., None, :])
 
 

@@ -69,6 +69,17 @@ def listmle(s: Any, y: Any, ties: str = "order", segments: Any = None) -> Any:
     return total
 
 
+def by_segment(formula: Any) -> Any:
+    """Extend the formula for one list by `segments`: the sum over the lists that they make."""
+
+    def total(s: Any, y: Any, segments: Any = None, **setting: Any) -> Any:
+        parts = _lists(segments, len(s))
+        return mp.fsum(formula([s[i] for i in p], [y[i] for i in p], **setting) for p in parts)
+
+    return total
+
+
+@by_segment
 def position_aware(s: Any, y: Any, position_weights: Any = None) -> Any:
     """Return ListMLE with weighted places."""
     n = len(s)
@@ -88,6 +99,7 @@ def _ideal(gains: Any) -> Any:
     return mp.fsum(g / mp.log(k + 2, 2) for k, g in enumerate(sorted(gains, reverse=True)))
 
 
+@by_segment
 def approx_ndcg(s: Any, y: Any, temperature: Any = 1, gain: str = "exponential") -> Any:
     """Return one less NDCG with smooth ranks."""
     gains = [_gain(v, gain) for v in y]
@@ -98,6 +110,7 @@ def approx_ndcg(s: Any, y: Any, temperature: Any = 1, gain: str = "exponential")
     return 1 - got / _ideal(gains)
 
 
+@by_segment
 def approx_mrr(s: Any, y: Any, temperature: Any = 1) -> Any:
     """Return one less the reciprocal of the best smooth rank."""
     ranks = [_smooth_rank(s, i, temperature) for i in range(len(s)) if y[i] > 0]

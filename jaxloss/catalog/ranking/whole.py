@@ -75,7 +75,7 @@ _LIKELIHOOD = (
 )
 _METRIC = (
     claims.nonnegative(),
-    claims.bounded(0.0, 1.0),
+    claims.bounded(0.0, lambda setting: float(len(set(setting.get("segments", (0,)))))),
     claims.shift_invariant("scores"),
     unordered(),
     silent(),
@@ -178,7 +178,7 @@ ENTRIES = (
         formula="sum_i (2^(m - place_i) - 1) log(sum_{j from i on} exp(s_j - s_i))",
         source="Lan et al. 2014",
         reference=formulas.position_aware,
-        settings=({"position_weights": _PLACES},),
+        settings=({"position_weights": _PLACES}, {"segments": SEGMENTS}),
         impossible={"position_weights": ([1.0, -1.0, 1.0, 1.0, 1.0], [1.0, 1.0])},
         claims=_LIKELIHOOD,
         non_claims=("unchanged when items of one grade change places",),
@@ -193,8 +193,12 @@ ENTRIES = (
         formula="1 - sum_i gain_i / log2(2 + sum_j sigmoid((s_j - s_i) / temperature)) / ideal",
         source="Qin, Liu and Li 2010",
         reference=formulas.approx_ndcg,
-        settings=({"temperature": 0.25, "gain": "linear"}, {"temperature": 8.0}),
-        impossible={"temperature": (0.0, -1.0), "gain": ("square",)},
+        settings=(
+            {"temperature": 0.25, "gain": "linear"},
+            {"temperature": 8.0},
+            {"segments": SEGMENTS},
+        ),
+        impossible={"temperature": (0.0, -1.0), "gain": ("square",), "segments": ((0, 1),)},
         claims=(
             *_METRIC,
             _calm("treats items of one grade alike where all scores tie"),
@@ -216,7 +220,7 @@ ENTRIES = (
         formula="1 - max over relevant i of 1 / (1 + sum_j sigmoid((s_j - s_i) / temperature))",
         source="Qin, Liu and Li 2010",
         reference=formulas.approx_mrr,
-        settings=({"temperature": 0.25}, {"temperature": 8.0}),
+        settings=({"temperature": 0.25}, {"temperature": 8.0}, {"segments": SEGMENTS}),
         impossible={"temperature": (0.0, -1.0)},
         claims=(
             *_METRIC,
