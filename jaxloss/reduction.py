@@ -160,7 +160,18 @@ def _average(
     losses, counts = arguments.masked(losses, mask), arguments.masked(counts, mask)
     axes = arguments.normal_axes(function, axis, losses.ndim)
     pair = Average(jnp.sum(counts * losses, axis=axes), jnp.sum(counts, axis=axes))
-    return pair if axis_name is None else Average(*(lax.psum(x, axis_name) for x in pair))
+    return Average(*(sum_across(x, axis_name) for x in pair))
+
+
+def sum_across(x: Array, axis_name: AxisName) -> Array:
+    """Return the sum over mapped axes, element by element; `x` itself without any."""
+    return x if axis_name is None else lax.psum(x, axis_name)
+
+
+def largest_across(x: Array, axis_name: AxisName) -> Array:
+    """Return the largest over mapped axes, element by element, a constant to autodiff."""
+    x = lax.stop_gradient(x)
+    return x if axis_name is None else lax.pmax(x, axis_name)
 
 
 def _weights_like(function: str, weights: Any, losses: Array) -> Array:

@@ -198,6 +198,26 @@ def test_the_average_opponent_is_global_when_the_batch_is_split(two_devices, rng
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
 
 
+def test_matched_features_are_global_means_when_the_batch_is_split(two_devices, rng):
+    real, fake = rng.normal(size=(2, 6, 3)).astype(np.float32)
+    where = np.array([True, True, False, True, True, True])
+
+    def work(real, fake, where, axis_name=None):
+        loss = lambda r, f: jl.feature_matching_loss(r, f, where=where, axis_name=axis_name)
+        return jax.value_and_grad(loss, (0, 1))(real, fake)
+
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    split = jax.shard_map(
+        functools.partial(work, axis_name="batch"),
+        mesh=mesh,
+        in_specs=P("batch"),
+        out_specs=(P(), P("batch")),
+    )
+    got, whole = (jax.tree.leaves(jax.jit(f)(real, fake, where)) for f in (split, work))
+    for one, two in zip(got, whole, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+
+
 # Penalties
 
 

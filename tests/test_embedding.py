@@ -570,7 +570,9 @@ def test_uniformity_of_one_point_is_zero_and_of_opposites_least():
     assert np.isfinite(slope).all()
 
 
-@pytest.mark.parametrize("name", ["vicreg_loss", "barlow_twins_loss", "proxy_anchor_loss"])
+@pytest.mark.parametrize(
+    "name", ["vicreg_loss", "barlow_twins_loss", "proxy_anchor_loss", "uniformity_loss"]
+)
 def test_split_over_devices_it_is_the_loss_of_the_whole(name, two_devices, rng):
     """Value on every device, and gradients in what is split and in what is not."""
     n = 8
@@ -583,6 +585,7 @@ def test_split_over_devices_it_is_the_loss_of_the_whole(name, two_devices, rng):
     def work(first, second, labels, where, proxies, axis_name=None):
         def total(first, other):
             data = (first, other, labels) if "proxy" in name else (first, other)
+            data = data[:1] if name == "uniformity_loss" else data
             value = getattr(jl, name)(*data, where=where, axis_name=axis_name)
             return jnp.sum(value), value
 

@@ -145,7 +145,11 @@ def lecam_regularization(
 
 
 def feature_matching_loss(
-    real_features: ArrayLike, fake_features: ArrayLike, *, where: ArrayLike | None = None
+    real_features: ArrayLike,
+    fake_features: ArrayLike,
+    *,
+    where: ArrayLike | None = None,
+    axis_name: reduction.AxisName = None,
 ) -> Array:
     """Squared distance between the mean features of two batches, `norm(mean(real) - mean(fake))^2`.
 
@@ -157,6 +161,8 @@ def feature_matching_loss(
       real_features: `[..., batch, features]`, of data.
       fake_features: `[..., batch, features]`, of generated samples.
       where: `[..., batch]` or `[...]`, True for what counts, real and fake alike.
+      axis_name: mapped axes over which the batch is split; the means are then the global ones, and
+        a gradient taken inside `shard_map` is complete, as that of `jaxloss.mean`.
 
     Returns:
       `[...]`, one number for each batch, non-negative.
@@ -173,7 +179,8 @@ def feature_matching_loss(
     (real, fake), _, mask = arguments.members(
         "feature_matching_loss", where, real_features=real_features, fake_features=fake_features
     )
-    count = jnp.sum(mask.astype(real.dtype), axis=-1)[..., None]
+    count = reduction.sum_across(jnp.sum(mask.astype(real.dtype), axis=-1), axis_name)
     # Divided before they are added up: the sum of many large features may not fit.
-    difference = jnp.sum(numerics.divide(real - fake, count[..., None]), axis=-2)
-    return arguments.masked(jnp.sum(difference**2, axis=-1), mask)
+    shares = numerics.divide(real - fake, count[..., None, None])
+    difference = reduction.sum_across(jnp.sum(shares, axis=-2), axis_name)
+    return arguments.masked(jnp.sum(difference**2, axis=-1), count > 0)

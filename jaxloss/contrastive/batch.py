@@ -97,11 +97,24 @@ def gathered(array: Array, axis_name: reduction.AxisName, axis: int) -> Array:
 
 def _is_own(present: Array, axis_name: reduction.AxisName) -> Array:
     """Return True where an anchor meets itself, as `present` `[..., n, m]`."""
+    row, column = _places(present, axis_name)
+    return jnp.broadcast_to(row == column, present.shape)
+
+
+def is_later(present: Array, axis_name: reduction.AxisName) -> Array:
+    """Return True where an anchor meets a later member, as `present` `[..., n, m]`."""
+    row, column = _places(present, axis_name)
+    return jnp.broadcast_to(column > row, present.shape)
+
+
+def _places(present: Array, axis_name: reduction.AxisName) -> tuple[Array, Array]:
+    """Return the place of each anchor, and of each member, in the whole batch."""
     shape = present.shape[-2:]
     start = 0 if axis_name is None else lax.axis_index(axis_name) * shape[0]
-    row = lax.broadcasted_iota(jnp.int32, shape, 0) + start
-    own = row == lax.broadcasted_iota(jnp.int32, shape, 1)
-    return jnp.broadcast_to(arguments.expand_left(own, present.ndim), present.shape)
+    row, column = (lax.broadcasted_iota(jnp.int32, shape, axis) for axis in (0, 1))
+    return arguments.expand_left(row + start, present.ndim), arguments.expand_left(
+        column, present.ndim
+    )
 
 
 def hyper(function: str, name: str, value: Any, like: Array, **bounds: float) -> Array:

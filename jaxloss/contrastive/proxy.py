@@ -72,7 +72,7 @@ def _against(
         raise arguments.reject(function, name, expected, vectors.shape)
     dtype = arguments.working_dtype(members, vectors)
     # What stands in a set without members must not be looked at.
-    seen = _total(jnp.any(mask, axis=-1), axis_name) > 0
+    seen = _count(jnp.any(mask, axis=-1), axis_name) > 0
     vectors = jnp.where(seen[..., None, None], vectors.astype(dtype), 0)
     index = labels.astype(labels.dtype if labels.dtype.itemsize >= 4 else jnp.int32)
     in_range = (index >= 0) & (index < vectors.shape[-2])
@@ -85,10 +85,9 @@ def _against(
     return _Against(members, vectors, index, is_label & mask[..., None], mask)
 
 
-def _total(flags: Array, axis_name: reduction.AxisName) -> Array:
+def _count(flags: Array, axis_name: reduction.AxisName) -> Array:
     """Count over the devices."""
-    count = flags.astype(jnp.int32)
-    return count if axis_name is None else lax.psum(count, axis_name)
+    return reduction.sum_across(flags.astype(jnp.int32), axis_name)
 
 
 def proxy_nca_loss(
@@ -194,7 +193,7 @@ def proxy_anchor_loss(
     others = sets.mask[..., None] & ~sets.is_label
     pull = _log1p_sum_exp(-scale * (cosines - margin), sets.is_label, axis_name)
     push = _log1p_sum_exp(scale * (cosines + margin), others, axis_name)
-    present = _total(jnp.any(sets.is_label, axis=-2), axis_name) > 0
+    present = _count(jnp.any(sets.is_label, axis=-2), axis_name) > 0
     pulling = jnp.sum(present.astype(pull.dtype), axis=-1)
     return numerics.divide(jnp.sum(pull, axis=-1), pulling) + jnp.mean(push, axis=-1)
 
@@ -202,10 +201,8 @@ def proxy_anchor_loss(
 def _log1p_sum_exp(x: Array, mask: Array, axis_name: reduction.AxisName) -> Array:
     """Return `log(1 + sum(exp(x)))` over the last axis but one of what the mask shows."""
     x = jnp.where(mask, x, -jnp.inf)
-    top = lax.stop_gradient(jnp.max(x, axis=-2, initial=0))
-    top = top if axis_name is None else lax.pmax(top, axis_name)
-    rest = jnp.sum(jnp.exp(x - top[..., None, :]), axis=-2)
-    rest = rest if axis_name is None else lax.psum(rest, axis_name)
+    top = reduction.largest_across(jnp.max(x, axis=-2, initial=0), axis_name)
+    rest = reduction.sum_across(jnp.sum(jnp.exp(x - top[..., None, :]), axis=-2), axis_name)
     # At a top of 0 this is log1p(rest), which keeps small sums.
     return top + jnp.log1p(rest + jnp.expm1(-top))
 

@@ -47,7 +47,7 @@ def _views(
     function: str, where: Any, axis_name: reduction.AxisName, first: Any, second: Any
 ) -> _Views:
     (first, second), _, mask = arguments.members(function, where, first=first, second=second)
-    count = _total(jnp.sum(mask.astype(first.dtype), axis=-1), axis_name)
+    count = reduction.sum_across(jnp.sum(mask.astype(first.dtype), axis=-1), axis_name)
     one, two = (_centered(x, mask, count, axis_name) for x in (first, second))
     return _Views(first - second, (one, two), count)
 
@@ -58,24 +58,21 @@ def _centered(x: Array, mask: Array, count: Array, axis_name: reduction.AxisName
     # Differences from a member first: the mean of equal numbers can differ from them by rounding.
     top = _largest(jnp.where(seen, x, -jnp.inf), axis_name)
     deviation = jnp.where(seen, x - jnp.where(jnp.isneginf(top), 0, top), 0)
-    total = _total(jnp.sum(deviation, axis=-2), axis_name)
+    total = reduction.sum_across(jnp.sum(deviation, axis=-2), axis_name)
     mean = numerics.divide(total, jnp.broadcast_to(count[..., None], total.shape))
     return jnp.where(seen, deviation - mean[..., None, :], 0)
 
 
 def _largest(x: Array, axis_name: reduction.AxisName) -> Array:
     """Return the largest of the members, `[..., 1, d]`, a constant to autodiff."""
-    top = lax.stop_gradient(jnp.max(x, axis=-2, keepdims=True))
-    return top if axis_name is None else lax.pmax(top, axis_name)
-
-
-def _total(x: Array, axis_name: reduction.AxisName) -> Array:
-    return x if axis_name is None else lax.psum(x, axis_name)
+    return reduction.largest_across(jnp.max(x, axis=-2, keepdims=True), axis_name)
 
 
 def _products(a: Array, b: Array, axis_name: reduction.AxisName) -> Array:
     """Return the products of every component of one with every one of the other, `[..., d, d]`."""
-    return _total(similarity.dots(jnp.swapaxes(a, -1, -2), jnp.swapaxes(b, -1, -2)), axis_name)
+    return reduction.sum_across(
+        similarity.dots(jnp.swapaxes(a, -1, -2), jnp.swapaxes(b, -1, -2)), axis_name
+    )
 
 
 def _off_diagonal(square: Array) -> Array:
@@ -149,7 +146,9 @@ def vicreg_loss(
         )
     }
     squares = jnp.mean(views.difference**2, axis=-1)
-    invariance = numerics.divide(_total(jnp.sum(squares, axis=-1), axis_name), views.members)
+    invariance = numerics.divide(
+        reduction.sum_across(jnp.sum(squares, axis=-1), axis_name), views.members
+    )
     spread = _spread(views, weights["target_std"], weights["epsilon"], axis_name)
     covariance = _covariance(views, axis_name)
     # A weight of 0 silences a term that overflows.
@@ -164,7 +163,7 @@ def _spread(
     """Return what standard deviations fall short of, the mean over components and views."""
     missing = []
     for x in views.centered:
-        squares = _total(jnp.sum(x**2, axis=-2), axis_name)
+        squares = reduction.sum_across(jnp.sum(x**2, axis=-2), axis_name)
         variance = numerics.divide(squares, jnp.broadcast_to(_freedom(views), squares.shape))
         std = numerics.sqrt(variance + epsilon[..., None])
         missing.append(jnp.mean(numerics.positive_part(target_std[..., None] - std), axis=-1))
@@ -229,7 +228,7 @@ def barlow_twins_loss(
     )
     (a, short_a), (b, short_b) = (_standardized(x, axis_name) for x in views.centered)
     # 1 - C_ii as half a squared chord, which keeps what subtracting from 1 would round away.
-    chords = _total(jnp.sum((a - b) ** 2, axis=-2), axis_name)
+    chords = reduction.sum_across(jnp.sum((a - b) ** 2, axis=-2), axis_name)
     apart = 0.5 * (chords + short_a + short_b)
     correlated = _off_diagonal(_products(a, b, axis_name))
     loss = jnp.sum(apart**2, axis=-1) + weight * correlated
@@ -241,6 +240,6 @@ def _standardized(x: Array, axis_name: reduction.AxisName) -> tuple[Array, Array
     # By the largest first, so that no square over- or underflows.
     largest = _largest(jnp.abs(x), axis_name)
     x = numerics.divide(x, jnp.broadcast_to(largest, x.shape))
-    size = numerics.sqrt(_total(jnp.sum(x**2, axis=-2), axis_name))
+    size = numerics.sqrt(reduction.sum_across(jnp.sum(x**2, axis=-2), axis_name))
     unit = numerics.divide(x, jnp.broadcast_to(size[..., None, :], x.shape))
     return unit, (size == 0).astype(x.dtype)

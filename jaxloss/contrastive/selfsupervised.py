@@ -25,7 +25,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics, reduction
-from jaxloss.contrastive import similarity
+from jaxloss.contrastive import batch, similarity
 
 Array = jax.Array
 
@@ -161,6 +161,7 @@ def uniformity_loss(
     *,
     scale: ArrayLike = 2.0,
     where: ArrayLike | None = None,
+    axis_name: reduction.AxisName = None,
 ) -> Array:
     """Log of the mean Gaussian potential of pairs on the unit sphere.
 
@@ -172,6 +173,8 @@ def uniformity_loss(
       embeddings: `[..., n, d]`, real; normalised here.
       scale: the paper's `t`, > 0; number or `[...]`.
       where: True for what counts, `[..., n]` or `[...]`.
+      axis_name: mapped axes over which the members of a set are split; a gradient taken inside
+        `shard_map` is complete, as that of `jaxloss.mean`.
 
     Returns:
       `[...]`, for each set, in [`-4 scale`, 0]; 0 for a set of fewer than two members.
@@ -187,18 +190,22 @@ def uniformity_loss(
     function = "uniformity_loss"
     (members,), _, mask = arguments.members(function, where, embeddings=embeddings)
     scale = arguments.hyper(function, "scale", scale, members[..., 0, 0], above=0.0)
-    squares = 2 * similarity.cosine_distances(members, members)
-    rows, columns = (
-        lax.broadcasted_iota(jnp.int32, squares.shape, squares.ndim - k) for k in (2, 1)
+    everyone = batch.gathered(members, axis_name, -2)
+    squares = 2 * similarity.cosine_distances(members, everyone)
+    pairs = mask[..., :, None] & batch.gathered(mask, axis_name, -1)[..., None, :]
+    pairs &= batch.is_later(pairs, axis_name)
+    exponents = jnp.where(pairs, -scale[..., None, None] * squares, -jnp.inf)
+    top = reduction.largest_across(jnp.max(exponents, axis=(-2, -1), initial=-jnp.inf), axis_name)
+    top = jnp.where(jnp.isneginf(top), 0, top)
+    terms = jnp.where(pairs, jnp.exp(exponents - top[..., None, None]), 0)
+    total, count = (
+        reduction.sum_across(jnp.sum(x, axis=(-2, -1)), axis_name)
+        for x in (terms, pairs.astype(terms.dtype))
     )
-    pairs = (rows < columns) & mask[..., :, None] & mask[..., None, :]
-    flat = (*members.shape[:-2], pairs.shape[-1] ** 2)
-    pairs = pairs.reshape(flat)
-    exponents = jnp.where(pairs, (-scale[..., None, None] * squares).reshape(flat), 0)
-    count = jnp.sum(pairs.astype(exponents.dtype), axis=-1)
-    total = numerics.softmax(exponents, pairs).log_normalizer()
-    # log1p twice, so that pairs at no distance cancel exactly.
-    return jnp.where(count > 0, total - jnp.log1p(jnp.maximum(count, 1) - 1), 0)
+    some = count > 0
+    # Both logarithms of numbers of one kind, so that pairs at no distance cancel exactly.
+    spread = jnp.log(jnp.where(some, total, 1)) - jnp.log(jnp.where(some, count, 1))
+    return jnp.where(some, top + spread, 0)
 
 
 class TeacherCenter(NamedTuple):
