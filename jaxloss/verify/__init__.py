@@ -12,7 +12,11 @@
 ('pass', 'pass')
 
 Smaller tools stand beside it: `assert_gradients` for tests, `explain_nan` for where a NaN comes
-from, `compare` for where two losses differ, `checked` for bad values under `jit`.
+from, `compare` for where two losses differ, `checked` for bad values under `jit`, `precise` for
+what a function and its gradient are without rounding:
+
+>>> print(verify.precise.evaluate(lambda x: jnp.log(1 + jnp.exp(x)), -90.0))
+8.19401262399052e-40
 
 A new check is a generator function under `@check(id, title)` (see `jaxloss.verify.frame`) in the
 `CHECKS` of its module; a new claim is a function that returns a `Claim` (`jaxloss.catalog.claims`).
@@ -56,7 +60,7 @@ from jaxloss.catalog.kinds import (
     simplex,
     vectors,
 )
-from jaxloss.verify import inputs, transforms, values
+from jaxloss.verify import inputs, precise, transforms, values
 from jaxloss.verify.checked import checked
 from jaxloss.verify.compare import Comparison, Difference, compare
 from jaxloss.verify.explain import Explanation, Step, explain_nan
@@ -94,6 +98,7 @@ __all__ = [
     "logits",
     "nonnegative",
     "positive_off_target",
+    "precise",
     "proper",
     "reals",
     "scale_invariant",

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
+
+from jaxloss.verify.walk import Arithmetic, as_array, source, walk
 
 Array = np.ndarray
-
-# Whose lines are not the user's.
-_NOT_USERS = (str(Path(jax.__file__).parent), __file__)
-# Calls that do what their body does, with the same operands and results, and where it is kept.
-_CALLS = {
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-    "checkpoint": "jaxpr",
-    "remat2": "jaxpr",
-    "core_call": "call_jaxpr",
-    "closed_call": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-}
 
 
 @dataclass(frozen=True)
@@ -133,7 +119,7 @@ class _Value:
 
 def _explain(phase: str, function: Callable[..., Any], args: list[Any]) -> Explanation:
     closed = jax.make_jaxpr(function)(*args)
-    results = _walk(closed, [_given(a, "an argument") for a in args])
+    results = walk(_TRACED, closed, [_given(a, "an argument") for a in args])
     # A NaN rather than an infinity, where there are both.
     for result in sorted(results, key=lambda r: r.nan is None):
         if result.origin is not None:
@@ -147,7 +133,7 @@ def _given(array: Any, name: str) -> _Value:
     return _Value(array, step, step if step and np.isnan(step.made) else None)
 
 
-def _bad(result: Any, primitive: str, operands: Sequence[Any], source: str) -> Step | None:
+def _bad(result: Any, primitive: str, operands: Sequence[Any], line: str) -> Step | None:
     """Return the step that made a result, if something in it is not finite."""
     if not jnp.issubdtype(result.dtype, jnp.inexact):
         return None
@@ -158,7 +144,7 @@ def _bad(result: Any, primitive: str, operands: Sequence[Any], source: str) -> S
     index = tuple(int(i) for i in np.unravel_index(np.argmax(wrong), array.shape))
     there = tuple(_at(x, index, array.shape) for x in operands)
     made = array[index].real if np.iscomplexobj(array) else array[index]
-    return Step(primitive, float(made), index, there, source)
+    return Step(primitive, float(made), index, there, line)
 
 
 def _at(operand: Any, index: tuple[int, ...], shape: tuple[int, ...]) -> Any:
@@ -180,45 +166,13 @@ def _short(operand: Any) -> str:
     return " ".join(text.split())
 
 
-def _walk(closed: Any, args: Sequence[_Value], caller: str = "") -> list[_Value]:
-    """Carry out the equations of a jaxpr in order; `caller` is the line that contains it."""
-    jaxpr = closed.jaxpr
-    known = dict(zip(jaxpr.invars, args, strict=True))
-    known |= {
-        v: _given(c, "a constant") for v, c in zip(jaxpr.constvars, closed.consts, strict=True)
-    }
-
-    def read(atom: Any) -> _Value:
-        if isinstance(atom, core.Literal):
-            aval: Any = atom.aval
-            return _given(jnp.asarray(atom.val, aval.dtype), "a constant")
-        return known[atom]
-
-    for equation in jaxpr.eqns:
-        results = _carry_out(equation, [read(v) for v in equation.invars], caller)
-        known.update(zip(equation.outvars, results, strict=True))
-    return [read(v) for v in jaxpr.outvars]
-
-
-def _carry_out(equation: Any, operands: list[_Value], caller: str) -> list[_Value]:
-    name, params = equation.primitive.name, equation.params
-    # Of functions that JAX compiled earlier only the line that called them is known.
-    source = _source(equation) or caller
-    if name in _CONTROL:
-        return _CONTROL[name](params, operands, source)
-    if name in _CALLS:
-        body = params[_CALLS[name]]
-        closed = body if hasattr(body, "consts") else core.ClosedJaxpr(body, ())
-        return _walk(closed, operands, source)
-    return _one(equation, operands, source)
-
-
-def _one(equation: Any, operands: list[_Value], source: str) -> list[_Value]:
+def _one(equation: Any, operands: list[_Value], calls: tuple[Any, ...]) -> list[_Value]:
     """Carry out a single operation, and note what it made of what."""
     arrays = [o.array for o in operands]
+    line = source(equation, calls)
     out = equation.primitive.bind(*arrays, **equation.params)
     out = out if equation.primitive.multiple_results else [out]
-    return [_traced(r, _bad(r, equation.primitive.name, arrays, source), operands) for r in out]
+    return [_traced(r, _bad(r, equation.primitive.name, arrays, line), operands) for r in out]
 
 
 def _traced(result: Any, step: Step | None, operands: list[_Value]) -> _Value:
@@ -235,40 +189,6 @@ def _traced(result: Any, step: Step | None, operands: list[_Value]) -> _Value:
     return _Value(result, step, nan)
 
 
-def _source(equation: Any) -> str:
-    """Return the innermost line that is not JAX's own."""
-    traceback = equation.source_info.traceback
-    for frame in traceback.frames if traceback else ():
-        if not frame.file_name.startswith(_NOT_USERS):
-            return f"{frame.file_name}:{frame.line_num} ({frame.function_name})"
-    return ""
-
-
-def _scan(params: dict[str, Any], operands: list[_Value], source: str) -> list[_Value]:
-    closed, length = params["jaxpr"], params["length"]
-    fixed, carried = _scan_counts(params)
-    consts, carry = operands[:fixed], operands[fixed : fixed + carried]
-    rows = operands[fixed + carried :]
-    stacked: list[list[_Value]] = []
-    for i in range(length)[:: -1 if params["reverse"] else 1]:
-        out = _walk(closed, [*consts, *carry, *(_row(r, i) for r in rows)], source)
-        carry = out[:carried]
-        stacked.append(out[carried:])
-    if params["reverse"]:
-        stacked.reverse()
-    shapes = closed.jaxpr.outvars[carried:]
-    return carry + [_stack([s[k] for s in stacked], v.aval) for k, v in enumerate(shapes)]
-
-
-def _scan_counts(params: dict[str, Any]) -> tuple[int, int]:
-    """Return how many operands of a scan are constants, and how many its state."""
-    if "num_consts" in params:
-        return params["num_consts"], params["num_carry"]
-    # From jax 0.12 on the operands come as trees.
-    fixed, carried, _ = params["ft_in"].unpack()
-    return len(list(fixed.vals)), len(list(carried.vals))
-
-
 def _row(rows: _Value, i: int) -> _Value:
     """Return a slice, which owes its origin to the whole only if it is not finite itself."""
     return _traced(rows.array[i], _bad(rows.array[i], "slice", [], ""), [rows])
@@ -281,18 +201,10 @@ def _stack(rows: list[_Value], aval: Any) -> _Value:
     return _traced(whole, _bad(whole, "stack", [], ""), rows)
 
 
-def _while(params: dict[str, Any], operands: list[_Value], source: str) -> list[_Value]:
-    test, body = params["cond_nconsts"], params["body_nconsts"]
-    tested, fixed, carry = operands[:test], operands[test : test + body], operands[test + body :]
-    while bool(_walk(params["cond_jaxpr"], [*tested, *carry], source)[0].array):
-        carry = _walk(params["body_jaxpr"], [*fixed, *carry], source)
-    return carry
-
-
-def _cond(params: dict[str, Any], operands: list[_Value], source: str) -> list[_Value]:
-    branches = params["branches"]
-    chosen = int(np.clip(int(operands[0].array), 0, len(branches) - 1))
-    return _walk(branches[chosen], operands[1:], source)
-
-
-_CONTROL: dict[str, Callable[..., list[_Value]]] = {"scan": _scan, "while": _while, "cond": _cond}
+_TRACED = Arithmetic(
+    constant=lambda array, dtype: _given(as_array(array, dtype), "a constant"),
+    operation=_one,
+    row=_row,
+    stack=_stack,
+    number=lambda value: value.array.item(),
+)
