@@ -110,7 +110,7 @@ ENTRIES = (
             claims.nonnegative(),
             claims.convex("logits"),
             claims.by_default(claims.lipschitz(1.0, "logits")),
-            claims.by_default(claims.proper(classes=1)),
+            claims.by_default(claims.strictly_proper("sigmoid")),
             claims.by_default(
                 claims.gradient_is(
                     "sigmoid(logits) - labels", "logits", lambda x, y: _logistic(x) - y

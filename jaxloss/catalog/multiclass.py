@@ -113,7 +113,7 @@ _CROSS_ENTROPY_CLAIMS = (
     claims.convex("logits"),
     claims.by_default(claims.shift_invariant("logits")),
     claims.by_default(claims.lipschitz(2**0.5, "logits")),
-    claims.by_default(claims.proper(CLASSES)),
+    claims.by_default(claims.strictly_proper()),
     claims.by_default(claims.gradient_is("softmax(logits) - labels", "logits", _softmax_error)),
 )
 _CROSS_ENTROPY: dict[str, Any] = {

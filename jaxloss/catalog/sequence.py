@@ -38,6 +38,7 @@ def lattice_logits(*positions: int) -> Kind:
         f"logits of {SYMBOLS} symbols",
         generic=lambda rng, n: rng.normal(0.0, 2.0, (n, *shape)),
         spread=spread,
+        steps="free",
         singular=np.array([np.zeros(shape), np.ones(shape), np.round(base), one(20.0, 1), base]),
         extreme=np.array(
             [base * 1e4, base * 1e-30, base * 1e6, one(-1.5e38, 3), one(1e7, 0) + 1e7, base * 1e30]

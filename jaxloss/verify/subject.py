@@ -87,8 +87,9 @@ class Subject:
 
     def _draw(self, mode: str) -> tuple[Array, ...]:
         rng = np.random.default_rng([self.seed, *mode.encode()])
-        if mode in ("generic", "spread"):
-            columns = [getattr(k, mode)(rng, self.rows) for k in self.kinds]
+        if mode in ("generic", "spread", "bitwise"):
+            draws = [getattr(k, mode) or k.spread for k in self.kinds]
+            columns = [draw(rng, self.rows) for draw in draws]
         else:
             columns = grid([getattr(k, mode) for k in self.kinds])
             # As many rows as in the other modes, so that all share one compiled program.

@@ -24,8 +24,10 @@ class Subject(Protocol):
     """The part of a subject under verification that claims use."""
 
     names: list[str]
+    kinds: list[Any]
     settings: list[dict[str, Any]]
     rng: np.random.Generator
+    seed: int
 
     def draw(self, mode: str) -> list[Array]:
         """Return rows of every argument, `[n, *event]` each."""
@@ -37,6 +39,11 @@ class Subject(Protocol):
 
     def slopes(self, args: list[Array], setting: Setting, dtype: str = ...) -> list[Array]:
         """Return the gradient of each argument in float64 (zeros where it has none)."""
+
+    def evaluate(
+        self, args: list[Array], setting: Setting, dtype: str = ..., loss: Any = ...
+    ) -> tuple[Array, list[Array]]:
+        """Return losses and gradients."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,11 @@ def rowwise(values: Array, rows: int) -> Array:
 def total(values: Array) -> Array:
     """Reduce to one number for each row: the sum, whose gradient `slopes` gives."""
     return values.reshape(len(values), -1).sum(axis=-1)
+
+
+def column(numbers: Array, like: Array) -> Array:
+    """Shape one number for each row so that it meets the rows of another array."""
+    return numbers.reshape((-1,) + (1,) * (like.ndim - 1))
 
 
 def shown(value: Any) -> str:

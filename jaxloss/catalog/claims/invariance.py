@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from jaxloss.catalog.claims.frame import EPSILON, Claim, Subject, differ, samples, shown, violations
+from jaxloss.catalog.claims.frame import (
+    EPSILON,
+    Array,
+    Claim,
+    Subject,
+    differ,
+    samples,
+    shown,
+    violations,
+)
+
+# Sums in another order are rounded in another way.
+_ROUNDING = 1e-11
 
 
 def symmetric() -> Claim:
@@ -84,3 +97,94 @@ def homogeneous(degree: int) -> Claim:
                 yield from violations(wrong, args, setting, say)
 
     return Claim(f"homogeneous of degree {degree}", check)
+
+
+def translation_invariant(*arguments: str, text: str = "") -> Claim:
+    """Unchanged when all vectors of some arguments are moved by the same vector, exactly."""
+
+    def check(subject: Subject) -> Iterator[str]:
+        chosen = [subject.names.index(name) for name in arguments]
+        for setting in subject.settings:
+            args = subject.draw("generic")
+            for k in chosen:
+                args[k] = np.round(args[k] * 256) / 256
+            before = subject.value(args, setting, "float64")
+            for size in (1.0, -64.0):
+                moved = list(args)
+                for k in chosen:
+                    # Another step for each component, the same for every vector.
+                    moved[k] = args[k] + size * (1 + np.arange(args[k].shape[-1]) / 4)
+                after = subject.value(moved, setting, "float64")
+                wrong = differ(after, before, _ROUNDING * (1 + abs(before)))
+                say = lambda i, a=before, b=after: f"{shown(a[i])} becomes {shown(b[i])}"
+                yield from violations(wrong, moved, setting, say)
+
+    return Claim(text or f"unchanged when {_list(arguments)} are moved by one vector", check)
+
+
+def permutation_invariant(
+    *arguments: str, axis: int = 0, indices: tuple[str, ...] = (), text: str = ""
+) -> Claim:
+    """Unchanged when the entries of an event change places, in all arguments alike.
+
+    Args:
+      *arguments: their names.
+      axis: of the event, 0 the first.
+      indices: arguments of integers that count along this axis; they are relabelled.
+      text: says what changes places.
+    """
+
+    def check(subject: Subject) -> Iterator[str]:
+        for setting, args in samples(subject):
+            after = _reordered(subject, args, arguments, axis, indices)[0]
+            yield from _moved(subject, setting, args, after, None)
+
+    return Claim(text or f"unchanged when the entries of {_list(arguments)} change places", check)
+
+
+def permutation_equivariant(*arguments: str, axis: int = 0, text: str = "") -> Claim:
+    """When the entries of an event change places, in all arguments alike, so do their losses."""
+
+    def check(subject: Subject) -> Iterator[str]:
+        for setting in subject.settings:
+            args = subject.draw("generic")
+            after, order = _reordered(subject, args, arguments, axis, ())
+            yield from _moved(subject, setting, args, after, order)
+
+    return Claim(text or f"reordering {_list(arguments)} reorders the losses", check)
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return " and ".join(names)
+
+
+def _reordered(
+    subject: Subject,
+    args: list[Array],
+    arguments: tuple[str, ...],
+    axis: int,
+    indices: tuple[str, ...],
+) -> tuple[list[Array], Array]:
+    after = list(args)
+    order = np.zeros(0, int)
+    for name in arguments:
+        k = subject.names.index(name)
+        if not order.size:
+            # Rolled until it is no identity, which would say nothing.
+            order = subject.rng.permutation(args[k].shape[1 + axis])
+            order = np.roll(order, int((order == np.arange(len(order))).all()))
+        after[k] = np.take(args[k], order, axis=1 + axis)
+    for name in indices:
+        k = subject.names.index(name)
+        after[k] = np.argsort(order)[args[k]]
+    return after, order
+
+
+def _moved(
+    subject: Subject, setting: Any, args: list[Array], after: list[Array], order: Array | None
+) -> Iterator[str]:
+    before, there = (subject.value(a, setting, "float64") for a in (args, after))
+    expected = before if order is None else before[:, order]
+    wrong = differ(there, expected, _ROUNDING * (1 + abs(expected)))
+    say = lambda i: f"{shown(expected[i])} becomes {shown(there[i])}"
+    yield from violations(wrong, args, setting, say)

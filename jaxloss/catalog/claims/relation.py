@@ -1,8 +1,8 @@
-"""How a loss relates to other formulas and to what is predicted with it."""
+"""How a loss relates to other formulas, and the parts of a batch to the whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,13 +44,30 @@ def equals(
     *,
     scale: float = 1.0,
     tolerance: float = 1e-9,
+    approach: Sequence[Setting] = (),
 ) -> Claim:
-    """Becomes another loss at, or near, the end of a parameter: `loss / scale == other`."""
+    """Becomes another loss at, or near, the end of a parameter: `loss / scale == other`.
+
+    Args:
+      text: names the limit.
+      other: the loss in the limit, of the same arguments.
+      setting: at or near the end of the parameter.
+      scale: by which this loss is divided there.
+      tolerance: of 1 and of the value.
+      approach: settings on the way there, in order: no step may lead further away.
+    """
 
     def check(subject: Subject) -> Iterator[str]:
         args = subject.draw("generic")
         value = subject.value(args, setting, "float64") / scale
         expected = subject.value(args, {}, "float64", loss=other)
+        distance = [
+            np.abs(subject.value(args, s, "float64") - expected).max()
+            for s in (approach and (*approach, setting))
+        ]
+        for before, after, on in zip(distance, distance[1:], approach, strict=False):
+            if after > before:
+                yield f"further away after {dict(on)}: by {shown(after)} instead of {shown(before)}"
         wrong = differ(value, expected, tolerance * (1 + np.abs(expected)))
         say = lambda i: f"{shown(value[i])} instead of {shown(expected[i])}"
         yield from violations(wrong, args, setting, say)
@@ -74,74 +91,32 @@ def at_most(text: str, other: Callable[..., Any], setting: Setting | None = None
     return Claim(f"at most {text}", check)
 
 
-def elicits(text: str, statistic: Callable[..., float]) -> Claim:
-    """The constant prediction of least mean loss is a statistic of the targets.
+def decomposable() -> Claim:
+    """The value of an example is the same in any batch, and so the mean of shards is the mean.
 
-    Tested on a skewed sample of odd size: no other constant, near or far, has a lower mean.
+    For a loss that returns one number, the mean over equal shards is compared with the whole.
     """
 
     def check(subject: Subject) -> Iterator[str]:
         for setting in subject.settings:
-            targets = subject.rng.gamma(1.5, 2.0, 31)
-            best = statistic(targets, **setting)
-            steps = np.concatenate([[0.0], *([s, -s] for s in (1e-4, 1e-2, 0.3, 2.0))])
-            risk = [
-                subject.value([np.full(31, best + s), targets], setting, "float64").mean()
-                for s in steps
+            args, others = subject.draw("generic"), subject.draw("spread")
+            half = len(args[0]) // 2
+            whole = subject.value(args, setting)
+            if whole.ndim == 0:
+                shards = [[a[:half] for a in args], [a[half : 2 * half] for a in args]]
+                mean = np.mean([subject.value(shard, setting) for shard in shards])
+                if differ(mean, whole, 1e-5 * (1e-3 + abs(whole))):
+                    yield f"mean of two shards {shown(mean)}, of all {shown(whole)}"
+                continue
+            company = [
+                np.concatenate([a[:half], b[half:]]) for a, b in zip(args, others, strict=True)
             ]
-            if min(risk[1:]) < risk[0] - 1e-13 * abs(risk[0]):
-                shift = steps[int(np.argmin(risk))]
-                yield f"the mean loss is lower at {best + shift:g} than at {text} {best:g}"
+            there = subject.value(company, setting)
+            wrong = differ(there, whole, 1e-5 * (1e-3 + abs(whole)))
+            wrong[half:] = False
+            say = lambda i, a=whole, b=there: (
+                f"{shown(a[i])} becomes {shown(b[i])} in other company"
+            )
+            yield from violations(wrong, args, setting, say)
 
-    return Claim(f"its minimiser is {text}", check)
-
-
-def proper(classes: int = 4) -> Claim:
-    """The expected loss under any distribution is least at the logits of that distribution.
-
-    For losses of `(logits, soft labels or class indices)`: the expected gradient vanishes there,
-    and every other prediction has a higher risk.
-    """
-
-    def risk(subject: Subject, logit: Array, truth: Array, setting: Setting) -> float:
-        if classes == 1:
-            args = [np.full(2, logit[0]), np.array([1.0, 0.0])]
-            weights = np.array([truth[0], 1 - truth[0]])
-        else:
-            kinds = subject.draw("generic")[1]
-            onehot = np.eye(classes) if kinds.ndim > 1 else np.arange(classes)
-            args, weights = [np.tile(logit, (classes, 1)), onehot], truth
-        return float((weights * subject.value(args, setting, "float64")).sum())
-
-    def check(subject: Subject) -> Iterator[str]:
-        for setting in subject.settings:
-            for _ in range(4):
-                truth = subject.rng.dirichlet(np.full(max(classes, 2), 1.5))
-                logit = np.log(truth / truth[-1]) if classes == 1 else np.log(truth)
-                least = risk(subject, logit, truth, setting)
-                for size in (1e-3, 0.1, 1.0, 3.0):
-                    step = size * subject.rng.normal(size=logit.shape)
-                    # A common shift is no other prediction.
-                    step = step - (0 if classes == 1 else step.mean())
-                    if risk(subject, logit + step, truth, setting) <= least:
-                        yield f"risk at the truth {truth} is no lower than at logits {logit + step}"
-                        return
-
-    return Claim("strictly proper", check)
-
-
-def calibrated() -> Claim:
-    """The score of least expected loss has the sign of the likelier class, -1 or 1."""
-
-    def check(subject: Subject) -> Iterator[str]:
-        score = np.linspace(-3, 3, 241)
-        for setting in subject.settings:
-            plus = subject.value([score, np.ones(241)], setting, "float64")
-            minus = subject.value([score, -np.ones(241)], setting, "float64")
-            for eta in (0.05, 0.3, 0.45, 0.55, 0.7, 0.95):
-                risk = eta * plus + (1 - eta) * minus
-                wrong_side = np.sign(score) != np.sign(eta - 0.5)
-                if risk[wrong_side].min() <= risk[~wrong_side].min():
-                    yield f"at probability {eta} a score of the wrong sign has the least risk"
-
-    return Claim("classification-calibrated", check)
+    return Claim("decomposable: an example's loss does not depend on the others", check)

@@ -1,4 +1,4 @@
-"""How large a loss and its gradient are, and how they bend."""
+"""How large a loss is, and where it is least."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import numpy as np
 
 from jaxloss.catalog.claims.frame import (
     EPSILON,
-    MODES,
     Array,
     Claim,
     Number,
+    Setting,
     Subject,
     number,
     rowwise,
     samples,
     shown,
-    total,
     violations,
 )
+from jaxloss.catalog.claims.search import worst
 
 
 def nonnegative() -> Claim:
     """Never below 0, not even by rounding."""
 
     def check(subject: Subject) -> Iterator[str]:
-        for setting, args in samples(subject):
-            value = rowwise(-subject.value(args, setting), len(args[0]))
-            yield from violations(
-                ~(value <= 0), args, setting, lambda i, v=value: f"value {shown(-v[i])}"
-            )
+        least = lambda setting, args: -rowwise(-subject.value(args, setting), len(args[0]))
+        for setting, args in worst(subject, least):
+            value = least(setting, args)
+            say = lambda i, v=value: f"value {shown(v[i])}"
+            yield from violations(~(value >= 0), args, setting, say)
 
     return Claim("non-negative", check)
 
@@ -39,12 +39,16 @@ def bounded(low: Number, high: Number) -> Claim:
     """Between two numbers, up to rounding."""
 
     def check(subject: Subject) -> Iterator[str]:
-        for setting, args in samples(subject):
+        def room(setting: Setting, args: list[Array]) -> Array:
             bottom, top = number(low, setting), number(high, setting)
-            slack = 8 * EPSILON["float32"] * max(abs(bottom), abs(top))
             value = subject.value(args, setting)
-            outside = ~((value >= bottom - slack) & (value <= top + slack))
-            yield from violations(outside, args, setting, lambda i, v=value: f"value {shown(v[i])}")
+            slack = 8 * EPSILON["float32"] * max(abs(bottom), abs(top))
+            return slack - rowwise(np.maximum(bottom - value, value - top), len(args[0]))
+
+        for setting, args in worst(subject, room):
+            value = subject.value(args, setting)
+            say = lambda i, v=value: f"value {shown(v[i])}"
+            yield from violations(~(room(setting, args) >= 0), args, setting, say)
 
     return Claim("bounded", check)
 
@@ -76,66 +80,20 @@ def positive_off_target() -> Claim:
     return Claim("positive off the target", check)
 
 
-def lipschitz(constant: Number, argument: str, *, text: str = "") -> Claim:
-    """The gradient's Euclidean norm never exceeds a constant."""
+def minimum_at_target(link: Callable[[Array], Array] | None = None) -> Claim:
+    """No prediction has a lower loss than the target itself, or what a `link` makes of it."""
 
     def check(subject: Subject) -> Iterator[str]:
-        k = subject.names.index(argument)
-        for setting, args in samples(subject):
-            limit = number(constant, setting)
-            slope = subject.slopes(args, setting)[k]
-            size = np.sqrt((slope.reshape(len(slope), -1) ** 2).sum(axis=-1))
-            say = lambda i, s=size, m=limit: f"gradient of norm {shown(s[i])} > {m:g}"
-            yield from violations(~(size <= limit * (1 + 1e-6)), args, setting, say)
+        def excess(setting: Setting, args: list[Array]) -> Array:
+            right = args[1] if link is None else link(args[1])
+            least = subject.value([right, *args[1:]], setting, "float64")
+            value = subject.value(args, setting, "float64")
+            return 1e-12 * (1 + np.abs(least)) + value - least
 
-    shown = text or (f"{constant:.4g}" if not callable(constant) else "a constant")
-    return Claim(f"Lipschitz in {argument} with {shown}", check)
+        lowest = lambda setting, args: -rowwise(-excess(setting, args), len(args[0]))
+        for setting, args in worst(subject, lowest):
+            gain = excess(setting, args)
+            say = lambda i, g=gain: f"lower than at the target by {shown(-g[i])}"
+            yield from violations(~(gain >= 0), args, setting, say)
 
-
-def convex(argument: str) -> Claim:
-    """Lies above every tangent: `f(y) >= f(x) + <g(x), y - x>`, kinks included.
-
-    Tested in float64 with a slack scaled by the largest gradient seen: where value and gradient
-    both round to 0 any smaller scale would report rounding as curvature.
-    """
-
-    def check(subject: Subject) -> Iterator[str]:
-        k = subject.names.index(argument)
-        for setting, args in samples(subject):
-            slopes = subject.slopes(args, setting)[k]
-            steepest = np.sqrt((slopes.reshape(len(slopes), -1) ** 2).sum(-1)).max()
-            here = total(subject.value(args, setting, "float64"))
-            for mode in MODES:
-                other = list(args)
-                rows = subject.rng.permutation(subject.draw(mode)[k])
-                other[k] = rows[np.arange(len(args[k])) % len(rows)]
-                step = other[k] - args[k]
-                there = total(subject.value(other, setting, "float64"))
-                rise = (slopes * step).reshape(len(step), -1).sum(-1)
-                spans = [np.abs(a).reshape(len(a), -1).sum(-1) for a in (args[k], other[k], step)]
-                slack = 32 * EPSILON["float64"] * (abs(here) + abs(there) + steepest * sum(spans))
-                gap = there - here - rise
-                say = lambda i, g=gap, o=other: (
-                    f"below its tangent by {shown(-g[i])} towards {o[k][i]}"
-                )
-                yield from violations(~(gap >= -slack), args, setting, say)
-
-    return Claim(f"convex in {argument}", check)
-
-
-def no_gradient(text: str, argument: str, condition: Callable[..., Array]) -> Claim:
-    """The gradient is exactly 0 wherever `condition(*args, **setting)` holds."""
-
-    def check(subject: Subject) -> Iterator[str]:
-        k = subject.names.index(argument)
-        seen = 0
-        for setting, args in samples(subject):
-            where = condition(*args, **setting)
-            seen += where.sum()
-            slope = rowwise(np.abs(subject.slopes(args, setting)[k]), len(where))
-            say = lambda i, s=slope: f"gradient {shown(s[i])}"
-            yield from violations(where & (slope != 0), args, setting, say)
-        if not seen:
-            yield "no sample meets the condition: the claim was not tested"
-
-    return Claim(f"no gradient {text}", check)
+    return Claim("least at the target", check)

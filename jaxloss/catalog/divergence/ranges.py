@@ -34,6 +34,7 @@ def masses() -> tuple[kinds.Kind, kinds.Kind]:
         f"logarithms of {CLASSES} masses",
         generic=lambda rng, n: rng.normal(0.3, 1.2, (n, CLASSES)),
         spread=lambda rng, n: rng.uniform(-25.0, 8.0, (n, CLASSES)),
+        steps="free",
         singular=np.array([np.zeros(CLASSES), base, np.log([0.5, 1.0, 2.0, 3.0])]),
         extreme=np.array([base - 60.0, base + 40.0, np.where(base > 1, -1e4, base)]),
         infinite=absent[None],
@@ -44,6 +45,7 @@ def masses() -> tuple[kinds.Kind, kinds.Kind]:
         f"{CLASSES} masses >= 0",
         generic=lambda rng, n: rng.gamma(1.5, 1.0, (n, CLASSES)) + 0.05,
         spread=lambda rng, n: 10 ** rng.uniform(-8, 3, (n, CLASSES)),
+        steps="mix",
         singular=np.array([np.zeros(CLASSES), np.ones(CLASSES), 3 * corner, [0.5, 1.0, 2.0, 3.0]]),
         extreme=np.array([1e-30 * np.ones(CLASSES), 1e18 * corner]),
         invalid=np.array([-corner, np.ones(CLASSES) - 1.5 * corner]),
@@ -60,6 +62,7 @@ def latent(name: str, size: int = 3) -> kinds.Kind:
         spread=lambda rng, n: (
             rng.choice([-1.0, 1.0], (n, size)) * 10 ** rng.uniform(-4, 1, (n, size))
         ),
+        steps="free",
         singular=np.array([np.zeros(size), np.ones(size), base]),
         extreme=np.array([-60 * np.ones(size), 60 * np.ones(size), 1e-30 * base]),
     )

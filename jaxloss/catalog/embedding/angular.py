@@ -32,6 +32,7 @@ def _cosines() -> kinds.Kind:
         f"cosines with {CLASSES} classes",
         generic=lambda rng, n: rng.uniform(-0.95, 0.95, (n, CLASSES)),
         spread=spread,
+        steps="mix",
         singular=np.array(
             [
                 np.zeros(CLASSES),
@@ -52,6 +53,7 @@ _NORMS = kinds.Kind(
     "norms of features",
     generic=lambda rng, n: rng.uniform(5.0, 35.0, n),
     spread=lambda rng, n: 10 ** rng.uniform(-3, 4, n),
+    steps="mix",
     singular=np.array([0.0, 20.0, 1.0]),
     extreme=np.array([0.0, 1e4, 1e30, 1e-30]),
     invalid=np.array([-1.0, -100.0]),

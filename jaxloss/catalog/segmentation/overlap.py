@@ -9,7 +9,8 @@ import numpy as np
 from jaxloss import segmentation
 from jaxloss.catalog import claims
 from jaxloss.catalog.entry import Entry
-from jaxloss.catalog.segmentation import formulas, images, statements
+from jaxloss.catalog.kinds import images
+from jaxloss.catalog.segmentation import formulas, statements
 
 _WEIGHTS = [0.5, 2.0, 1.25]
 _BAD_WEIGHTS = ([1.0, 1.0], [1.0, -1.0, 1.0])

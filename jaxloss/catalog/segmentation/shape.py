@@ -7,7 +7,8 @@ import numpy as np
 from jaxloss import segmentation
 from jaxloss.catalog import claims
 from jaxloss.catalog.entry import Entry
-from jaxloss.catalog.segmentation import formulas, images, statements
+from jaxloss.catalog.kinds import images
+from jaxloss.catalog.segmentation import formulas, statements
 
 
 def _chances(x: np.ndarray) -> np.ndarray:

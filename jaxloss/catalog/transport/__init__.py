@@ -36,6 +36,7 @@ def numbers(offset: float = 0.0, count: int = ON_THE_LINE) -> Kind:
         f"{count} numbers",
         generic=generic,
         spread=spread,
+        steps="mix",
         # Members that tie, in one sample and across both; but no ties of which some have arrived
         # and some have not: there the gradient's entries belong to no one member.
         singular=np.array(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from jaxloss.catalog.kinds import Kind
+from jaxloss.catalog.kinds.frame import Kind
 
 Array = np.ndarray
 PIXELS, CLASSES = 6, 3
@@ -31,6 +31,7 @@ def logits() -> Kind:
         f"logits of {PIXELS} pixels in {CLASSES} classes",
         generic=lambda rng, n: rng.normal(0.0, 2.0, (n, PIXELS, CLASSES)),
         spread=lambda rng, n: _magnitudes(rng, (n, PIXELS, CLASSES), -5, 1.5),
+        steps="free",
         singular=np.stack(
             [
                 np.zeros((PIXELS, CLASSES)),
@@ -57,6 +58,7 @@ def labels() -> Kind:
         # Away from 0, below which differences would step.
         generic=lambda rng, n: 0.05 + 0.85 * rng.dirichlet([1.0, 2.0, 1.5], (n, PIXELS)),
         spread=lambda rng, n: _CORNERS[rng.integers(0, CLASSES, (n, PIXELS))],
+        steps="mix",
         singular=np.stack(
             [
                 np.tile(_CORNERS[0], (PIXELS, 1)),  # all background
@@ -98,6 +100,7 @@ def distances() -> Kind:
         f"distances of {PIXELS} pixels in {CLASSES} classes",
         generic=lambda rng, n: rng.normal(1.0, 3.0, (n, *shape)),
         spread=lambda rng, n: _magnitudes(rng, (n, *shape), -4, 4),
+        steps="free",
         singular=np.stack([np.zeros(shape), np.round(3 * _BASE), -np.ones(shape)]),
         extreme=np.stack([1e18 * _BASE, 1e-30 * _BASE]),
     )
@@ -111,6 +114,7 @@ def scores() -> Kind:
         f"logits of {PIXELS} pixels",
         generic=lambda rng, n: rng.normal(0.3, 2.0, (n, PIXELS)),
         spread=lambda rng, n: _magnitudes(rng, (n, PIXELS), -5, 1.5),
+        steps="free",
         singular=np.stack(
             [
                 np.zeros(PIXELS),
@@ -131,6 +135,7 @@ def shares() -> Kind:
         f"labels of {PIXELS} pixels",
         generic=lambda rng, n: rng.uniform(0.15, 0.85, (n, PIXELS)),
         spread=hard.spread,
+        steps="mix",
         singular=np.concatenate([hard.singular, np.full((1, PIXELS), 0.5)]),
         extreme=np.concatenate([hard.extreme, np.full((1, PIXELS), 1e-30)]),
         invalid=np.stack([np.full(PIXELS, -0.5), np.full(PIXELS, 2.0)]),
@@ -166,6 +171,7 @@ def pictures(height: int = 3, width: int = 4) -> Kind:
         # Levels apart from each other, where minima and maxima are smooth.
         generic=lambda rng, n: np.stack([rng.permutation(levels).reshape(shape) for _ in range(n)]),
         spread=lambda rng, n: 10 ** rng.uniform(-5, 0, (n, *shape)),
+        steps="mix",
         singular=np.stack([np.zeros(shape), np.ones(shape), np.full(shape, 0.5)]),
         extreme=np.stack([line, block, np.full(shape, 1e-30), 1 - 1e-6 * block]),
         invalid=np.stack([np.full(shape, -0.5), np.full(shape, 2.0)]),
