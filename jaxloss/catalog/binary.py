@@ -85,6 +85,17 @@ def _fades_with_confidence(subject: Any) -> Iterator[str]:
             yield f"the weight of an example does not fall everywhere, {setting}"
 
 
+def _entropy_of_share(_: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the least cross-entropy of a label in [0, 1]."""
+    shares = np.stack([y, 1 - y])
+    return -(shares * np.log(np.where(shares > 0, shares, 1))).sum(axis=0)
+
+
+def _zero_if_hard(_: np.ndarray, y: np.ndarray, **setting: float) -> np.ndarray:
+    """Return the least loss of hard labels; that of soft ones has no simple form."""
+    return np.where((y == 0) | (y == 1), 0.0, np.inf)
+
+
 ENTRIES = (
     Entry(
         classification.sigmoid_binary_cross_entropy,
@@ -119,6 +130,9 @@ ENTRIES = (
             claims.holds(
                 "pos_weight multiplies the odds of the optimum", _weight_moves_the_optimum
             ),
+            claims.by_default(claims.monotone("logits", "decreasing", along="label")),
+            claims.by_default(claims.smooth(0.25, "logits")),
+            claims.by_default(claims.informative_gradient("logits", least=_entropy_of_share)),
         ),
         non_claims=("proper with pos_weight or label_smoothing: they move the optimum",),
     ),
@@ -150,6 +164,8 @@ ENTRIES = (
                 {"gamma": 0.0},
             ),
             claims.holds("its weight falls with confidence", _fades_with_confidence),
+            claims.monotone("logits", "decreasing", along="label"),
+            claims.informative_gradient("logits", least=_zero_if_hard),
         ),
         non_claims=("proper", "convex in logits"),
     ),
@@ -189,6 +205,7 @@ ENTRIES = (
                     lambda x, y: (y == 0) & (_logistic(x) < 0.0499),
                 )
             ),
+            claims.monotone("logits", "decreasing", along="label"),
         ),
         non_claims=("proper", "convex in logits"),
     ),
@@ -212,6 +229,10 @@ ENTRIES = (
                 "logits",
                 lambda x, y: np.clip((x + 1) / 2, 0, 1) - y,
             ),
+            claims.monotone("logits", "decreasing", along="label"),
+            claims.smooth(0.5, "logits"),
+            claims.informative_gradient("logits", least=_zero_if_hard),
+            claims.minimum_at_target(lambda y: 2 * y - 1),
         ),
         non_claims=("positive off the label: 0 as soon as the lead is 1",),
     ),
@@ -232,6 +253,8 @@ ENTRIES = (
             claims.lipschitz(1.0, "predictor_outputs"),
             claims.calibrated(),
             claims.no_gradient("beyond the margin", "predictor_outputs", lambda s, y: s * y >= 1),
+            claims.monotone("predictor_outputs", "decreasing", along="label"),
+            claims.informative_gradient("predictor_outputs"),
         ),
         non_claims=("proper: its minimiser says which class, not how probable",),
     ),
@@ -251,6 +274,9 @@ ENTRIES = (
             claims.convex("predictor_outputs"),
             claims.calibrated(),
             claims.no_gradient("beyond the margin", "predictor_outputs", lambda s, y: s * y >= 1),
+            claims.monotone("predictor_outputs", "decreasing", along="label"),
+            claims.informative_gradient("predictor_outputs"),
+            claims.smooth(2.0, "predictor_outputs"),
         ),
         non_claims=("Lipschitz",),
     ),
@@ -272,6 +298,8 @@ ENTRIES = (
             claims.no_gradient(
                 "where the sign is right", "predictor_outputs", lambda s, y: s * y > 0
             ),
+            claims.monotone("predictor_outputs", "decreasing", along="label"),
+            claims.informative_gradient("predictor_outputs"),
         ),
         non_claims=("classification-calibrated: the score 0 is a minimiser for every probability",),
     ),

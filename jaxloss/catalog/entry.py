@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxloss.catalog.claims import Claim
+from jaxloss.catalog.claims import Claim, decomposable
 from jaxloss.catalog.kinds import Kind
+
+_DECOMPOSABLE = decomposable()
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Entry:
       required: arguments without a default, for calls with default settings.
       coupled: what one value of the loss depends on: "example", "list" or "batch". Only losses of
         examples may be split over shards anywhere; a list must stay whole, and a batch wants
-        `axis_name`, or is another loss when it is split.
+        `axis_name`, or is another loss when it is split. The first two are decomposable, which is
+        added to the claims.
       specimen: what is verified where the loss itself takes a function (a critic, a kernel): the
         loss with one put in. It takes the data arguments and the hyper-parameters.
       name: the public name, where it is not the function's own.
@@ -59,8 +62,10 @@ class Entry:
     name: str = ""
 
     def __post_init__(self) -> None:
-        """Take the name of the loss where none is given."""
+        """Take the name of the loss where none is given, and claim what `coupled` says."""
         object.__setattr__(self, "name", self.name or self.loss.__name__)
+        if self.coupled != "batch" and _DECOMPOSABLE not in self.claims:
+            object.__setattr__(self, "claims", (*self.claims, _DECOMPOSABLE))
 
     @property
     def page(self) -> str:

@@ -108,6 +108,14 @@ def _softmax_error(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return _softmax(x) * y.sum(axis=-1, keepdims=True) - y
 
 
+def _entropy_of_labels(_: np.ndarray, y: np.ndarray, **setting: Any) -> np.ndarray:
+    """Return the least cross-entropy: 0 for hard labels, which are indices or one-hot."""
+    soft = y if y.ndim > 1 else np.ones((len(y), 1))
+    return -(soft * np.log(np.where(soft > 0, soft, 1))).sum(axis=-1)
+
+
+_ANY_LABELS = "unchanged when the classes are relabelled"
+_SOFT_RELABELLED = claims.by_default(claims.permutation_invariant(text=_ANY_LABELS))
 _CROSS_ENTROPY_CLAIMS = (
     claims.nonnegative(),
     claims.convex("logits"),
@@ -115,6 +123,9 @@ _CROSS_ENTROPY_CLAIMS = (
     claims.by_default(claims.lipschitz(2**0.5, "logits")),
     claims.by_default(claims.strictly_proper()),
     claims.by_default(claims.gradient_is("softmax(logits) - labels", "logits", _softmax_error)),
+    claims.by_default(claims.smooth(0.5, "logits")),
+    claims.by_default(claims.monotone("logits", "decreasing", along="label")),
+    claims.by_default(claims.informative_gradient("logits", least=_entropy_of_labels)),
 )
 _CROSS_ENTROPY: dict[str, Any] = {
     "family": "classification",
@@ -122,7 +133,6 @@ _CROSS_ENTROPY: dict[str, Any] = {
     "formula": "-sum(labels log(softmax(logits)))",
     "source": "Bishop 2006, eq. 4.108",
     "reference": _cross_entropy,
-    "claims": _CROSS_ENTROPY_CLAIMS,
     "non_claims": ("proper with class_weights or label_smoothing: they move the optimum",),
 }
 _OPTIONS: dict[str, Any] = {
@@ -141,6 +151,9 @@ _MARGIN_CLAIMS = (
     claims.convex("scores"),
     claims.shift_invariant("scores"),
     claims.lipschitz(2**0.5, "scores"),
+    claims.permutation_invariant("scores", indices=("labels",), text=_ANY_LABELS),
+    claims.monotone("scores", "decreasing", along="label"),
+    claims.informative_gradient("scores"),
 )
 
 NOT_LOSSES = {
@@ -155,6 +168,7 @@ ENTRIES = (
         when="many classes with soft labels: distillation, mixing, annotators who disagree",
         avoid="labels that are indices: softmax_cross_entropy_with_integer_labels",
         arguments=_SOFT,
+        claims=(*_CROSS_ENTROPY_CLAIMS, _SOFT_RELABELLED),
         **_CROSS_ENTROPY,
         **_OPTIONS,
     ),
@@ -164,6 +178,12 @@ ENTRIES = (
         when="many classes, one right: classification, language models",
         avoid="several right classes: sigmoid_binary_cross_entropy; long tails: ldam_loss",
         arguments=_INDEXED,
+        claims=(
+            *_CROSS_ENTROPY_CLAIMS,
+            claims.by_default(
+                claims.permutation_invariant("logits", indices=("labels",), text=_ANY_LABELS)
+            ),
+        ),
         **_CROSS_ENTROPY,
         **_OPTIONS,
     ),
@@ -173,6 +193,7 @@ ENTRIES = (
         when="code that comes from optax",
         avoid="new code: softmax_cross_entropy is as safe and has more arguments",
         arguments=_SOFT,
+        claims=(*_CROSS_ENTROPY_CLAIMS, _SOFT_RELABELLED),
         **_CROSS_ENTROPY,
     ),
     Entry(
@@ -205,6 +226,8 @@ ENTRIES = (
                 classification.softmax_cross_entropy,
                 {"gamma": 0.0, "alpha": 1.0},
             ),
+            _SOFT_RELABELLED,
+            claims.monotone("logits", "decreasing", along="label"),
         ),
         non_claims=("proper", "convex in logits"),
     ),
@@ -228,6 +251,8 @@ ENTRIES = (
                 classification.softmax_cross_entropy,
                 {"epsilon": 0.0},
             ),
+            _SOFT_RELABELLED,
+            claims.monotone("logits", "decreasing", along="label"),
         ),
         non_claims=("proper", "convex in logits", "non-negative for epsilon below -1"),
     ),
@@ -255,6 +280,9 @@ ENTRIES = (
                 classification.softmax_cross_entropy_with_integer_labels,
                 {"class_counts": _COUNTS, "tau": 0.0},
             ),
+            claims.monotone("logits", "decreasing", along="label"),
+            claims.smooth(0.5, "logits"),
+            claims.informative_gradient("logits"),
         ),
         non_claims=("proper for the skewed distribution: it is for the balanced one",),
     ),
@@ -291,6 +319,8 @@ ENTRIES = (
                 classification.softmax_cross_entropy_with_integer_labels,
                 {"class_counts": _COUNTS, "max_margin": 0.0, "scale": 1.0},
             ),
+            claims.monotone("logits", "decreasing", along="label"),
+            claims.smooth(lambda s: s.get("scale", 30.0) ** 2 / 2, "logits", text="scale^2 / 2"),
         ),
         non_claims=("proper",),
     ),
@@ -345,6 +375,8 @@ ENTRIES = (
         claims=(
             *_MARGIN_CLAIMS,
             claims.gradient_is("sparsemax(scores) - labels", "scores", _error_of(_project)),
+            claims.smooth(1.0, "scores"),
+            claims.proper("identity"),
         ),
         non_claims=("positive off the label: 0 as soon as the lead is 1",),
     ),
@@ -367,6 +399,9 @@ ENTRIES = (
         claims=(
             claims.convex("scores"),
             claims.gradient_is("softmax(scores) - targets", "scores", lambda s, y: _softmax(s) - y),
+            claims.smooth(0.5, "scores"),
+            claims.strictly_proper(),
+            claims.permutation_invariant(text=_ANY_LABELS),
         ),
         non_claims=("non-negative without a regularizer",),
     ),

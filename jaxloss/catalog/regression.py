@@ -19,6 +19,15 @@ _DISTANCE = (
     claims.symmetric(),
 )
 
+_OF_THE_ERROR = (
+    claims.monotone("predictions", along="error"),
+    claims.translation_invariant(
+        "predictions",
+        "targets",
+        text="unchanged when predictions and targets are shifted alike",
+    ),
+)
+
 
 def _half_square_until(r: Any, delta: Any) -> Any:
     return r**2 / 2 if abs(r) <= delta else delta * (abs(r) - delta / 2)
@@ -67,6 +76,9 @@ ENTRIES = (
                 "twice the error, without bound", "predictions", lambda p, t: 2 * (p - t)
             ),
             claims.elicits("the mean", lambda t: float(t.mean())),
+            *_OF_THE_ERROR,
+            claims.informative_gradient("predictions"),
+            claims.smooth(2.0, "predictions"),
         ),
         non_claims=("Lipschitz: one outlier can move the fit anywhere",),
     ),
@@ -87,6 +99,9 @@ ENTRIES = (
             claims.homogeneous(2),
             claims.gradient_is("the error", "predictions", lambda p, t: p - t),
             claims.elicits("the mean", lambda t: float(t.mean())),
+            *_OF_THE_ERROR,
+            claims.informative_gradient("predictions"),
+            claims.smooth(1.0, "predictions"),
         ),
         non_claims=("equal to squared_error: it is half of it",),
     ),
@@ -108,6 +123,8 @@ ENTRIES = (
             claims.homogeneous(1),
             claims.gradient_is("the sign of the error", "predictions", lambda p, t: np.sign(p - t)),
             claims.elicits("the median", lambda t: float(np.median(t))),
+            *_OF_THE_ERROR,
+            claims.informative_gradient("predictions"),
         ),
         non_claims=("smooth: kink at the target, gradient 0 there",),
     ),
@@ -140,6 +157,9 @@ ENTRIES = (
                 {"delta": 2.0**-40},
                 scale=2.0**-40,
             ),
+            *_OF_THE_ERROR,
+            claims.informative_gradient("predictions"),
+            claims.smooth(1.0, "predictions"),
         ),
         non_claims=("twice differentiable: the curvature jumps at |r| = delta",),
     ),
@@ -164,6 +184,8 @@ ENTRIES = (
             claims.lipschitz(1.0, "predictions"),
             claims.equals("absolute_error at beta 0", regression.absolute_error, {"beta": 0.0}),
             claims.at_most("absolute_error", regression.absolute_error),
+            *_OF_THE_ERROR,
+            claims.informative_gradient("predictions"),
         ),
         non_claims=("tends to squared error as beta grows: it vanishes",),
     ),
@@ -186,6 +208,9 @@ ENTRIES = (
             claims.lipschitz(lambda s: s.get("delta", 1.0), "predictions", text="delta"),
             claims.at_most("l2_loss", regression.l2_loss),
             claims.equals("l2_loss as delta grows", regression.l2_loss, {"delta": 1e7}),
+            *_OF_THE_ERROR,
+            claims.informative_gradient("predictions"),
+            claims.smooth(1.0, "predictions"),
         ),
     ),
     Entry(
@@ -209,6 +234,9 @@ ENTRIES = (
             claims.equals(
                 "absolute_error as epsilon shrinks", regression.absolute_error, {"epsilon": 1e-12}
             ),
+            *_OF_THE_ERROR,
+            claims.minimum_at_target(),
+            claims.smooth(lambda s: 1 / s.get("epsilon", 1e-3), "predictions", text="1 / epsilon"),
         ),
         non_claims=("zero at the target: it is epsilon there",),
     ),
@@ -230,6 +258,9 @@ ENTRIES = (
             claims.gradient_is("tanh of the error", "predictions", lambda p, t: np.tanh(p - t)),
             claims.at_most("l2_loss", regression.l2_loss),
             claims.at_most("absolute_error", regression.absolute_error),
+            *_OF_THE_ERROR,
+            claims.informative_gradient("predictions"),
+            claims.smooth(1.0, "predictions"),
         ),
     ),
     Entry(
@@ -266,6 +297,8 @@ ENTRIES = (
                 {"quantile": 0.5},
                 scale=0.5,
             ),
+            *_OF_THE_ERROR,
+            claims.informative_gradient("predictions"),
         ),
         non_claims=("symmetric, except at one half",),
     ),
@@ -300,6 +333,13 @@ ENTRIES = (
                 {"quantile": 0.5, "delta": 2.0**-40},
                 scale=2.0**-40,
             ),
+            *_OF_THE_ERROR,
+            claims.informative_gradient("predictions"),
+            claims.smooth(
+                lambda s: max(s.get("quantile", 0.5), 1 - s.get("quantile", 0.5)),
+                "predictions",
+                text="the larger of quantile and 1 - quantile",
+            ),
         ),
         non_claims=("its minimiser is the quantile: the smooth tip moves it",),
     ),
@@ -326,6 +366,13 @@ ENTRIES = (
                 regression.squared_error,
                 {"expectile": 0.5},
                 scale=0.5,
+            ),
+            *_OF_THE_ERROR,
+            claims.informative_gradient("predictions"),
+            claims.smooth(
+                lambda s: 2 * max(s.get("expectile", 0.5), 1 - s.get("expectile", 0.5)),
+                "predictions",
+                text="twice the larger of expectile and 1 - expectile",
             ),
         ),
         non_claims=("Lipschitz",),
@@ -357,7 +404,11 @@ ENTRIES = (
         reference=lambda p, t, epsilon=mp.mpf(1e-7): abs(p - t) / max(abs(t), epsilon),
         settings=({"epsilon": 0.5},),
         impossible={"epsilon": (0.0, -1.0, np.nan)},
-        claims=(*_DISTANCE[:3], claims.convex("predictions")),
+        claims=(
+            *_DISTANCE[:3],
+            claims.convex("predictions"),
+            claims.monotone("predictions", along="error"),
+        ),
         non_claims=("symmetric: the target is the unit", "bounded"),
     ),
     Entry(
@@ -373,7 +424,11 @@ ENTRIES = (
         reference=lambda p, t, epsilon=mp.mpf(1e-7): 2 * abs(p - t) / max(abs(p) + abs(t), epsilon),
         settings=({"epsilon": 0.5},),
         impossible={"epsilon": (0.0, -1.0, np.nan)},
-        claims=(*_DISTANCE, claims.bounded(0.0, 2.0)),
+        claims=(
+            *_DISTANCE,
+            claims.bounded(0.0, 2.0),
+            claims.monotone("predictions", along="error"),
+        ),
         non_claims=("convex in predictions",),
     ),
     Entry(
@@ -392,6 +447,7 @@ ENTRIES = (
             claims.bounded(-1.0, 1.0),
             claims.symmetric(),
             claims.scale_invariant("predictions"),
+            claims.permutation_invariant("predictions", "targets"),
         ),
         non_claims=("non-negative", "continuous at the zero vector, where it is 0"),
     ),
@@ -412,6 +468,8 @@ ENTRIES = (
             claims.bounded(0.0, 2.0),
             claims.symmetric(),
             claims.scale_invariant("predictions"),
+            claims.permutation_invariant("predictions", "targets"),
+            claims.minimum_at_target(),
         ),
         non_claims=("convex", "continuous at the zero vector, where it is 1"),
     ),

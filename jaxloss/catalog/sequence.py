@@ -236,15 +236,8 @@ def _ignores_padding() -> claims.Claim:
 
 
 def _moves_along() -> claims.Claim:
-    def check(subject: Any) -> Iterator[str]:
-        for setting in subject.settings:
-            x, y = subject.draw("generic")
-            here = subject.value([x, y], setting, "float64")
-            there = subject.value([x + 64.0, y + 64.0], setting, "float64")
-            if not np.allclose(here, there, atol=1e-9):
-                yield f"{here} becomes {there} where both series are moved"
-
-    return claims.holds("unchanged when both series are moved by the same vector", check)
+    text = "unchanged when both series are moved by the same vector"
+    return claims.translation_invariant("predictions", "targets", text=text)
 
 
 def _error(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -293,6 +286,7 @@ ENTRIES: tuple[Entry, ...] = (
             _sums_to_one(),
             _one_alignment(),
             _ignores_padding(),
+            claims.informative_gradient("logits"),
         ),
         **_ALIGNED,
     ),
@@ -317,6 +311,7 @@ ENTRIES: tuple[Entry, ...] = (
             claims.shift_invariant("logits"),
             claims.lipschitz(10**0.5, "logits", text="the root of twice the number of symbols"),
             _ignores_padding(),
+            claims.informative_gradient("logits"),
         ),
         **_ALIGNED,
     ),
@@ -338,6 +333,8 @@ ENTRIES: tuple[Entry, ...] = (
             claims.shift_invariant("logits"),
             claims.lipschitz(6**0.5, "logits", text="the root of twice the number of steps"),
             claims.gradient_is("softmax(logits) - labels", "logits", _error),
+            claims.informative_gradient("logits"),
+            claims.smooth(0.5, "logits"),
         ),
         non_claims=("comparable between sequences of different lengths",),
     ),

@@ -57,6 +57,9 @@ _CROSS_ENTROPY: dict[str, Any] = {
         claims.convex("fake_logits"),
         claims.lipschitz(1.0, "real_logits"),
         claims.lipschitz(1.0, "fake_logits"),
+        claims.monotone("real_logits", "decreasing"),
+        claims.monotone("fake_logits"),
+        claims.smooth(0.25, "real_logits"),
         claims.gradient_is("D(fake) in the fake logit", "fake_logits", lambda r, f: sigmoid(f)),
         best_discriminator("the log of the ratio of the densities", _LOG_RATIO),
     ),
@@ -70,6 +73,7 @@ _LINEAR_GENERATOR: dict[str, Any] = {
     "claims": (
         claims.convex("fake_logits"),
         claims.lipschitz(1.0, "fake_logits"),
+        claims.monotone("fake_logits", "decreasing"),
         claims.gradient_is("-1", "fake_logits", lambda f: -np.ones_like(f)),
     ),
     "non_claims": ("bounded below",),
@@ -103,6 +107,7 @@ ENTRIES = (
                 lambda slope, fake: (slope < 0) & (-slope <= np.exp(fake)),
             ),
             rests_at_the_data("at rest only where fakes are distributed as data", _LOG_RATIO),
+            claims.monotone("fake_logits", "decreasing"),
         ),
         non_claims=("non-negative", "convex in fake_logits: it is concave"),
         **_GAME,
@@ -136,6 +141,9 @@ ENTRIES = (
                 lambda slope, fake: slope <= -0.99,
             ),
             rests_at_the_data("same fixed point as minimax", _LOG_RATIO),
+            claims.monotone("fake_logits", "decreasing"),
+            claims.informative_gradient("fake_logits"),
+            claims.smooth(0.25, "fake_logits"),
         ),
         **_GAME,
     ),
@@ -164,6 +172,7 @@ ENTRIES = (
                     (real_target * p + fake_target * q) / (p + q)
                 ),
             ),
+            claims.smooth(1.0, "real_logits"),
         ),
         **_GAME,
     ),
@@ -192,6 +201,8 @@ ENTRIES = (
             rests_at_the_data(
                 "at rest only where fakes are distributed as data", lambda p, q: p / (p + q)
             ),
+            claims.smooth(1.0, "fake_logits"),
+            claims.informative_gradient("fake_logits"),
         ),
         **_GAME,
     ),
@@ -217,6 +228,8 @@ ENTRIES = (
             claims.no_gradient(
                 "from a fake beyond its margin", "fake_logits", lambda r, f: f <= -1
             ),
+            claims.monotone("real_logits", "decreasing"),
+            claims.monotone("fake_logits"),
         ),
         non_claims=("smooth: kinks at the margins",),
         **_GAME,

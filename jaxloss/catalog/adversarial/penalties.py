@@ -271,6 +271,10 @@ ENTRIES = (
             claims.convex("fake_features"),
             claims.homogeneous(2),
             _order_free(),
+            claims.permutation_invariant(
+                axis=1,
+                text="unchanged when the features change places",
+            ),
         ),
         non_claims=("positive off the target: other moments are free",),
         coupled="batch",

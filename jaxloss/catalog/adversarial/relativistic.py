@@ -96,6 +96,8 @@ ENTRIES = (
                 lambda r, f: sigmoid(f - r),
             ),
             common_shift(),
+            claims.monotone("real_logits", "decreasing"),
+            claims.monotone("fake_logits"),
         ),
         **_GAME,
     ),

@@ -218,6 +218,9 @@ ENTRIES = (
                 "q - p", "adversarial_logits", lambda x, z: _softmax(z) - _softmax(x)
             ),
             claims.no_gradient("in logits, by design", "logits", lambda x, z: x[:, 0] == x[:, 0]),
+            claims.stopped("logits"),
+            claims.minimum_at_target(),
+            claims.smooth(0.5, "adversarial_logits"),
         ),
         non_claims=("symmetric",),
     ),

@@ -45,6 +45,15 @@ class Subject(Protocol):
     ) -> tuple[Array, list[Array]]:
         """Return losses and gradients."""
 
+    def program(self, build: Any, setting: Setting) -> Any:
+        """Return `jax.jit(build(self, loss))`, compiled once."""
+
+    def cast(self, args: list[Array], dtype: str) -> list[Any]:
+        """Return rows as arrays of a dtype."""
+
+    def hyper(self, setting: Setting, dtype: str) -> dict[str, Any]:
+        """Return the hyper-parameters that are numbers, as arrays."""
+
 
 @dataclass(frozen=True)
 class Claim:

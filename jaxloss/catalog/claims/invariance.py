@@ -128,7 +128,7 @@ def permutation_invariant(
     """Unchanged when the entries of an event change places, in all arguments alike.
 
     Args:
-      *arguments: their names.
+      *arguments: their names; all of them by default.
       axis: of the event, 0 the first.
       indices: arguments of integers that count along this axis; they are relabelled.
       text: says what changes places.
@@ -139,11 +139,15 @@ def permutation_invariant(
             after = _reordered(subject, args, arguments, axis, indices)[0]
             yield from _moved(subject, setting, args, after, None)
 
-    return Claim(text or f"unchanged when the entries of {_list(arguments)} change places", check)
+    told = f" of {_list(arguments)}" if arguments else ""
+    return Claim(text or f"unchanged when the entries{told} change places", check)
 
 
 def permutation_equivariant(*arguments: str, axis: int = 0, text: str = "") -> Claim:
-    """When the entries of an event change places, in all arguments alike, so do their losses."""
+    """When the entries of an event change places, in all arguments alike, so do their losses.
+
+    The arguments are as for `permutation_invariant`.
+    """
 
     def check(subject: Subject) -> Iterator[str]:
         for setting in subject.settings:
@@ -151,7 +155,7 @@ def permutation_equivariant(*arguments: str, axis: int = 0, text: str = "") -> C
             after, order = _reordered(subject, args, arguments, axis, ())
             yield from _moved(subject, setting, args, after, order)
 
-    return Claim(text or f"reordering {_list(arguments)} reorders the losses", check)
+    return Claim(text or f"reordering {_list(arguments) or 'all'} reorders the losses", check)
 
 
 def _list(names: tuple[str, ...]) -> str:
@@ -167,7 +171,7 @@ def _reordered(
 ) -> tuple[list[Array], Array]:
     after = list(args)
     order = np.zeros(0, int)
-    for name in arguments:
+    for name in arguments or subject.names:
         k = subject.names.index(name)
         if not order.size:
             # Rolled until it is no identity, which would say nothing.

@@ -12,6 +12,7 @@ from jaxloss.catalog.claims.frame import MODES, Array, Setting, Subject, column
 ROUNDS = 12
 # Every third round follows the gradient, which costs an evaluation of its own.
 GRADIENT = 3
+LARGEST = 3e38  # float32 ends a little above
 
 Margin = Callable[[Setting, list[Array]], Array]
 
@@ -86,7 +87,9 @@ def _stepped(
         other = pool[rng.permutation(len(pool))]
         there = rows + size * (other - rows) if kind.steps == "mix" else other
     there = np.where(moving, there, rows)
-    return there if kind.discrete else there.astype(np.float32).astype(np.float64)
+    if kind.discrete:
+        return there
+    return np.clip(there, -LARGEST, LARGEST).astype(np.float32).astype(np.float64)
 
 
 def _free(rng: np.random.Generator, rows: Array, size: Array, slope: Array | None) -> Array:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxloss.catalog.claims.frame import (
@@ -126,31 +129,48 @@ def convex(argument: str) -> Claim:
     return Claim(f"convex in {argument}", check)
 
 
+def _of_label(scores: Array, labels: Array, *_: Array) -> Array:
+    """Return the direction in which the score of the right class grows; 0 for soft labels."""
+    if not np.issubdtype(labels.dtype, np.floating):
+        return np.asarray(np.eye(scores.shape[-1])[labels])
+    if labels.ndim > 1:
+        return np.asarray((labels == 1.0).astype(float))
+    return np.where(labels == 0, -1.0, np.where(np.abs(labels) == 1, labels, 0.0))
+
+
+_ALONG: dict[str, tuple[Direction, str]] = {
+    "error": (lambda p, t, *_: np.sign(p - t), "the size of the error"),
+    "label": (_of_label, "the score of the label"),
+}
+
+
 def monotone(
-    argument: str, direction: str = "increasing", *, along: Direction | None = None, text: str = ""
+    argument: str, direction: str = "increasing", *, along: str | Direction = "", text: str = ""
 ) -> Claim:
     """Never falls while an argument grows (or never rises, if `direction` is "decreasing").
 
     Args:
       argument: its name; any real numbers.
       direction: "increasing" or "decreasing".
-      along: from all arguments to the direction in which this one grows, in its shape: with
-        `np.sign(predictions - targets)` the size of the error grows. Any entry by default.
-      text: what grows, where `along` says so.
+      along: what grows: "" for any entries; "error" for the distance of the first two arguments;
+        "label" for the score of the right class; or a function of all arguments that returns a
+        direction in the shape of this one.
+      text: names what grows, for a function.
     """
     if direction not in ("increasing", "decreasing"):
         raise ValueError(f"monotone: 'increasing' or 'decreasing', got {direction!r}.")
     sign = 1.0 if direction == "increasing" else -1.0
+    way, text = (along, text) if callable(along) else _ALONG.get(along, (None, text))
 
     def check(subject: Subject) -> Iterator[str]:
         k = subject.names.index(argument)
         rng = np.random.default_rng([subject.seed, 9])
         anywhere = rng.random(subject.draw("generic")[k].shape)
-        towards = lambda args: anywhere if along is None else along(*args)
+        towards = lambda args: way(*args) if way else anywhere
 
         def steepness(setting: Setting, args: list[Array]) -> Array:
-            slope, way = subject.slopes(args, setting)[k], towards(args)
-            return sign * _product(slope, way) / (_length(slope) * _length(way) + 1e-300)
+            slope, step = subject.slopes(args, setting)[k], towards(args)
+            return sign * _product(slope, step) / (_length(slope) * _length(step) + 1e-300)
 
         for setting, args in worst(subject, steepness):
             slope = steepness(setting, args)
@@ -204,20 +224,21 @@ def informative_gradient(
 
     Args:
       argument: its name.
-      least: from all arguments to the minimum of the loss in this one; 0 by default.
+      least: from all arguments and hyper-parameters to the minimum of the loss in this one, for
+        each row; infinite where it is not known. 0 by default.
       tolerance: how far above its minimum the loss must be, of 1 and of the minimum.
     """
 
     def check(subject: Subject) -> Iterator[str]:
         k = subject.names.index(argument)
-        seen = []
+        seen: list[bool] = []
 
         def size(setting: Setting, args: list[Array]) -> Array:
             value, slopes = subject.evaluate(args, setting, "float32")
-            bottom = np.zeros(len(args[0])) if least is None else least(*args)
-            above = np.isfinite(value) & (value - bottom > tolerance * (1 + np.abs(bottom)))
-            above = above.reshape(len(above), -1).any(axis=-1)
-            seen.append(above.any())
+            bottom = np.zeros(len(args[0])) if least is None else least(*args, **setting)
+            height = np.where(np.isfinite(total(value)), total(value) - bottom, 0)
+            above = height > tolerance * (1 + np.abs(bottom))
+            seen.append(bool(above.any()))
             return np.where(above, rowwise(np.abs(slopes[k]), len(above)), np.inf)
 
         for setting, args in worst(subject, size, (*MODES, "extreme")):
@@ -242,15 +263,36 @@ def stopped(argument: str, *, like: Callable[..., Array] | None = None, text: st
 
     def check(subject: Subject) -> Iterator[str]:
         k = subject.names.index(argument)
-        if not subject.kinds[k].differentiable:
-            yield f"{argument} is not differentiated: the claim was not tested"
         for setting, args in samples(subject):
-            slope = subject.slopes(args, setting)[k]
+            slope = _slope_in(subject, setting, args, k)
             frozen = np.zeros_like(slope)
             if like is not None:
-                frozen = subject.evaluate(args, setting, "float64", like)[1][k]
-            slack = 1e-12 * _length(frozen)
+                frozen = subject.evaluate(args, setting, "float32", like)[1][k]
+            slack = 64 * EPSILON["float32"] * _length(frozen)
             say = lambda i, s=slope, f=frozen: f"gradient {s[i]} instead of {f[i]}"
             yield from violations(~(_length(slope - frozen) <= slack), args, setting, say)
 
     return Claim(f"no gradient flows into {argument}" + (f" through {text}" if text else ""), check)
+
+
+def _slope_in(subject: Subject, setting: Setting, args: list[Array], k: int) -> Array:
+    """Return the gradient in an argument, also in one of which the kind says it has none."""
+    if subject.kinds[k].differentiable:
+        return subject.slopes(args, setting, "float32")[k]
+    program = subject.program(_total_slope, setting)
+    arrays, hyper = subject.cast(args, "float32"), subject.hyper(setting, "float32")
+    return np.asarray(program(arrays, hyper)[k], np.float64)
+
+
+def _total_slope(subject: Subject, loss: Callable[..., Array]) -> Callable[..., Any]:
+    """Build the gradient in every argument that holds floats; 0 in the others."""
+
+    def program(arrays: list[Any], hyper: dict[str, Any]) -> list[Any]:
+        total = lambda arrays: jnp.sum(loss(*arrays, **hyper))
+        slopes = jax.grad(total, allow_int=True)(arrays)
+        return [
+            jnp.zeros(a.shape) if k.discrete else s
+            for k, a, s in zip(subject.kinds, arrays, slopes, strict=True)
+        ]
+
+    return program

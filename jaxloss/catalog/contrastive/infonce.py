@@ -111,7 +111,11 @@ ENTRIES = (
         source="Sohn 2016, eq. 7",
         arguments=sets.PAIRED,
         reference=_n_pairs,
-        claims=(*_PAIRS, claims.convex("positives")),
+        claims=(
+            *_PAIRS,
+            claims.convex("positives"),
+            sets.same_in_any_axes("anchors", "positives"),
+        ),
         non_claims=("symmetric in its arguments",),
     ),
     Entry(
@@ -133,6 +137,7 @@ ENTRIES = (
                 contrastive.supervised_contrastive_loss,
                 {"temperature": 0.1},
             ),
+            sets.same_in_any_axes("embeddings"),
         ),
         non_claims=("the mean over all pairs: weigh anchors by their positives for that",),
     ),
@@ -158,6 +163,7 @@ ENTRIES = (
                 contrastive.n_pairs_loss,
                 {"temperature": 1.0, "similarity": "dot"},
             ),
+            sets.same_in_any_axes("anchors", "positives"),
         ),
         non_claims=("symmetric in its arguments",),
     ),
@@ -172,7 +178,12 @@ ENTRIES = (
         source="Khosla et al. 2020, eq. 2",
         arguments=sets.DIRECTED,
         reference=_supcon,
-        claims=(*_SETS, sets.needs_positives(), _one_positive_each()),
+        claims=(
+            *_SETS,
+            sets.needs_positives(),
+            _one_positive_each(),
+            sets.same_in_any_axes("embeddings"),
+        ),
         non_claims=("zero for perfect clusters: log of the number of positives",),
     ),
     Entry(
@@ -186,7 +197,11 @@ ENTRIES = (
         source="Yeh et al. 2022, eq. 6",
         arguments=sets.VIEWS,
         reference=_decoupled,
-        claims=(*sets.only_directions("anchors", "positives"), sets.reordered()),
+        claims=(
+            *sets.only_directions("anchors", "positives"),
+            sets.reordered(),
+            sets.same_in_any_axes("anchors", "positives"),
+        ),
         non_claims=("non-negative",),
     ),
     Entry(
@@ -200,7 +215,12 @@ ENTRIES = (
         source="Radford et al. 2021, fig. 3",
         arguments=sets.SHOWN,
         reference=_clip,
-        claims=(*_PAIRS, *sets.only_directions("images", "texts"), claims.symmetric()),
+        claims=(
+            *_PAIRS,
+            *sets.only_directions("images", "texts"),
+            claims.symmetric(),
+            sets.same_in_any_axes("images", "texts"),
+        ),
         non_claims=("the mean over a split batch, without axis_name",),
     ),
     Entry(
@@ -219,7 +239,11 @@ ENTRIES = (
             {"temperature": 2.0, "bias": 0.5, "similarity": "dot"},
         ),
         impossible={"temperature": (0.0, -1.0, np.nan), "similarity": ("nearness",)},
-        claims=(*_PAIRS, *sets.only_directions("images", "texts")),
+        claims=(
+            *_PAIRS,
+            *sets.only_directions("images", "texts"),
+            sets.same_in_any_axes("images", "texts"),
+        ),
         non_claims=("symmetric anchor by anchor; only in its sum",),
     ),
 )

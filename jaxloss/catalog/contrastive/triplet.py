@@ -70,18 +70,6 @@ def _mined(
     return [sets.mean(hinge(p - n + margin) for p, n in triplets) for triplets in chosen]
 
 
-def _translated() -> claims.Claim:
-    def check(subject: Any) -> Iterator[str]:
-        for setting in subject.settings:
-            args = [np.round(a * 256) / 256 for a in subject.draw("generic")]
-            before = subject.value(args, setting)
-            after = subject.value([a + 512.0 for a in args], setting)
-            say = lambda i, a=after, b=before: f"{a[i]} instead of {b[i]}"
-            yield from claims.violations(after != before, args, setting, say)
-
-    return claims.holds("unchanged when all embeddings are translated", check)
-
-
 def _content(apart: Any) -> claims.Claim:
     """Zero value and gradient on samples in which `apart(*args)` keeps the margin."""
 
@@ -121,8 +109,16 @@ ENTRIES = (
             claims.by_default(claims.lipschitz(1.0, "positives")),
             claims.by_default(claims.lipschitz(2.0, "anchors")),
             claims.by_default(claims.convex("positives")),
-            _translated(),
+            claims.translation_invariant(
+                "anchors",
+                "positives",
+                "negatives",
+                text="unchanged when all embeddings are translated",
+            ),
             _content(lambda a, p, n: [a, p, n + 1000.0]),
+            claims.permutation_invariant(
+                text="unchanged when the components change places",
+            ),
         ),
         non_claims=("convex in anchors or negatives",),
     ),
@@ -150,6 +146,7 @@ ENTRIES = (
             sets.reordered(),
             sets.needs_positives(),
             _content(lambda x, y: [x + 100.0 * y[..., None], y]),
+            sets.same_in_any_axes("embeddings"),
         ),
         non_claims=("convex in embeddings", "continuous with semi_hard mining"),
     ),

@@ -29,6 +29,11 @@ def _softened_error(s: Array, t: Array, temperature: float = 1.0) -> Array:
     return temperature * (_softmax(s / temperature) - _softmax(t / temperature))
 
 
+_RELABELLED = properties.relabelled("log_predictions", "log_targets")
+_AT_THE_LOGARITHM = (
+    properties.relabelled("log_predictions", "targets"),
+    claims.minimum_at_target(lambda p: np.log(np.maximum(p, 1e-300))),
+)
 _GENERALIZED: dict[str, Any] = {
     "family": "divergence",
     "character": "like forward KL, of masses that need not be 1; every term is >= 0",
@@ -45,6 +50,7 @@ _GENERALIZED: dict[str, Any] = {
         claims.gradient_is(
             "exp(log_predictions) - targets", "log_predictions", lambda x, p: np.exp(x) - p
         ),
+        *_AT_THE_LOGARITHM,
     ),
     "non_claims": ("symmetric", "a metric"),
 }
@@ -71,6 +77,7 @@ ENTRIES = (
             properties.merges(),
             claims.convex("log_predictions"),
             claims.gradient_is("-targets", "log_predictions", lambda x, p: -p),
+            *_AT_THE_LOGARITHM,
         ),
         non_claims=("symmetric", "the triangle inequality", "bounded"),
     ),
@@ -94,6 +101,7 @@ ENTRIES = (
             properties.merges(),
             claims.convex("log_predictions"),
             claims.at_most("chi_squared_divergence", divergence.chi_squared_divergence),
+            _RELABELLED,
         ),
         non_claims=("symmetric", "the triangle inequality", "bounded"),
     ),
@@ -116,6 +124,7 @@ ENTRIES = (
             properties.jointly_convex(),
             properties.merges(),
             claims.convex("log_targets"),
+            _RELABELLED,
         ),
         non_claims=("symmetric", "bounded", "convex in log_predictions"),
     ),
@@ -198,6 +207,9 @@ ENTRIES = (
                 {"temperature": 1e5},
                 tolerance=1e-3,
             ),
+            properties.relabelled("student_logits", "teacher_logits"),
+            claims.smooth(0.5, "student_logits"),
+            claims.minimum_at_target(),
         ),
         non_claims=("a gradient for the teacher", "symmetric"),
     ),

@@ -26,6 +26,8 @@ def _pinsker(x: Any, y: Any, where: Any = None) -> Any:
     return jnp.sqrt(0.5 * properties.both(divergence.generalized_kl_divergence)(x, y, where=where))
 
 
+_RELABELLED = properties.relabelled("log_predictions", "log_targets")
+
 ENTRIES = (
     Entry(
         divergence.jensen_shannon_divergence,
@@ -58,6 +60,7 @@ ENTRIES = (
                 scale=1e-7,
                 tolerance=1e-4,
             ),
+            _RELABELLED,
         ),
         non_claims=("a pull between disjoint supports", "convex in log_predictions"),
     ),
@@ -116,6 +119,7 @@ ENTRIES = (
                     ("Neyman's chi-squared at -1, halved", _swapped, -1.0, 0.5),
                 )
             ),
+            _RELABELLED,
         ),
         non_claims=("symmetric for other alpha than 1/2", "bounded for alpha outside (0, 1)"),
     ),
@@ -156,6 +160,7 @@ ENTRIES = (
                 {"order": 1e6},
                 tolerance=1e-4,
             ),
+            _RELABELLED,
         ),
         non_claims=("symmetric for other orders than 1/2", "jointly convex for orders above 1"),
     ),
@@ -177,6 +182,7 @@ ENTRIES = (
             properties.not_symmetric(),
             properties.jointly_convex(),
             properties.merges(),
+            _RELABELLED,
         ),
         non_claims=("symmetric: exchange the arguments for Neyman's", "bounded"),
     ),
@@ -201,6 +207,7 @@ ENTRIES = (
             properties.jointly_convex(),
             properties.merges(),
             claims.at_most("sqrt(kl_divergence / 2) (Pinsker)", _pinsker),
+            _RELABELLED,
         ),
         non_claims=("differentiable at equal entries",),
     ),
@@ -224,6 +231,7 @@ ENTRIES = (
             properties.jointly_convex(),
             properties.merges(),
             claims.at_most("total_variation_distance", divergence.total_variation_distance),
+            _RELABELLED,
         ),
         non_claims=("the triangle inequality",),
     ),
@@ -246,6 +254,7 @@ ENTRIES = (
             claims.bounded(0.0, 1.0),
             properties.triangle("the triangle inequality", lambda x: x),
             properties.merges(),
+            _RELABELLED,
         ),
         non_claims=("differentiable at equality", "jointly convex"),
     ),

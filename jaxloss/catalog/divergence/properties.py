@@ -150,3 +150,10 @@ def both(loss: Callable[..., Any], *, swap: bool = False) -> Callable[..., Any]:
         return loss(x, jnp.exp(y), where=where)
 
     return other
+
+
+def relabelled(*arguments: str) -> claims.Claim:
+    """The classes may change places, in both distributions together."""
+    return claims.permutation_invariant(
+        *arguments, text="unchanged when the classes are relabelled"
+    )

@@ -12,7 +12,7 @@ from mpmath import mp
 
 from jaxloss import classification, contrastive, regression
 from jaxloss.catalog import claims, kinds
-from jaxloss.catalog.embedding.proxy import unordered
+from jaxloss.catalog.embedding.proxy import same_in_any_axes, unordered
 from jaxloss.catalog.entry import Entry
 
 Array = np.ndarray
@@ -129,6 +129,8 @@ ENTRIES = (
             claims.scale_invariant("predictions"),
             claims.scale_invariant("targets"),
             claims.equals("twice cosine_distance in predictions", _twice_cosine_distance, {}),
+            claims.stopped("targets"),
+            claims.permutation_invariant("predictions", "targets"),
         ),
         non_claims=("differentiable in targets: they are held constant",),
     ),
@@ -148,6 +150,8 @@ ENTRIES = (
             claims.scale_invariant("predictions"),
             claims.scale_invariant("targets"),
             claims.equals("half of byol_loss less 1", _half_byol, {}),
+            claims.stopped("targets"),
+            claims.permutation_invariant("predictions", "targets"),
         ),
         non_claims=("non-negative", "differentiable in targets: they are held constant"),
     ),
@@ -170,6 +174,8 @@ ENTRIES = (
             _either_way(),
             claims.scale_invariant("first"),
             claims.equals("twice cosine_distance", _twice_cosine_distance, {"alpha": 2.0}),
+            claims.permutation_invariant("first", "second"),
+            claims.minimum_at_target(),
         ),
         non_claims=("convex in first",),
     ),
@@ -189,7 +195,8 @@ ENTRIES = (
         claims=(
             claims.bounded(lambda s: -4.0 * s.get("scale", 2.0), 0.0),
             claims.scale_invariant("embeddings"),
-            unordered(0),
+            unordered("embeddings"),
+            same_in_any_axes("embeddings"),
         ),
         non_claims=("non-negative: it is never positive", "a mean over parts of the set"),
         coupled="list",
@@ -238,6 +245,12 @@ ENTRIES = (
                 "the cross-entropy with the teacher at temperatures of 1",
                 _warm_cross_entropy,
                 {"center": [0.0] * CLASSES, "student_temperature": 1.0, "teacher_temperature": 1.0},
+            ),
+            claims.stopped("teacher_logits"),
+            claims.smooth(
+                lambda s: s.get("student_temperature", 0.1) ** -2 / 2,
+                "student_logits",
+                text="1 / (2 student_temperature^2)",
             ),
         ),
         non_claims=("differentiable in teacher_logits: they are held constant",),

@@ -244,6 +244,10 @@ ENTRIES = (
             claims.gradient_is(
                 "-sigmoid(negative - positive)", "positive_scores", lambda p, n: -_sigmoid(n - p)
             ),
+            claims.monotone("positive_scores", "decreasing"),
+            claims.monotone("negative_scores"),
+            claims.smooth(0.25, "positive_scores"),
+            claims.informative_gradient("positive_scores"),
         ),
     ),
     Entry(

@@ -135,6 +135,7 @@ ENTRIES = (
             claims.by_default(
                 claims.gradient_is("softmax(scores) - softmax(relevance)", "scores", _listnet_slope)
             ),
+            claims.by_default(claims.smooth(0.5, "scores")),
         ),
         non_claims=("0 at its minimum, which is the entropy of softmax(relevance)",),
         **_LIST,

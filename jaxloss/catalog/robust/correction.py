@@ -16,9 +16,11 @@ from jaxloss.catalog.robust.noise import (
     CLASSES,
     COMMON,
     CROSS_ENTROPY,
+    FALLING,
     FINITE,
     INVARIANT,
     NOISY,
+    RELABELLED,
     log_softmax,
 )
 
@@ -157,6 +159,7 @@ ENTRIES = (
         claims=(
             *COMMON,
             claims.equals("the cross-entropy at beta 1", CROSS_ENTROPY, {"beta": 1.0}),
+            RELABELLED,
         ),
         non_claims=("proper", "convex in logits"),
         **NOISY,
@@ -197,6 +200,8 @@ ENTRIES = (
             claims.equals(
                 "the cross-entropy at t1 = t2 = 1", CROSS_ENTROPY, {"t1": 1.0, "t2": 1.0}
             ),
+            RELABELLED,
+            FALLING,
         ),
         non_claims=("convex in logits, for t1 below 1",),
         **{**NOISY, "arguments": FINITE},

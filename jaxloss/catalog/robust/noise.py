@@ -21,6 +21,11 @@ FINITE = {
 }
 CROSS_ENTROPY = classification.softmax_cross_entropy_with_integer_labels
 
+RELABELLED = claims.permutation_invariant(
+    "logits", indices=("labels",), text="unchanged when the classes are relabelled"
+)
+FALLING = claims.monotone("logits", "decreasing", along="label")
+
 
 def log_softmax(x: Any) -> list[Any]:
     """Return the logarithms of the probabilities, in the arithmetic of mpmath."""
@@ -101,7 +106,13 @@ ENTRIES = (
         formula="2 (1 - p[labels])",
         source="Ghosh et al. 2017, section 3",
         reference=lambda x, y: 2 * _miss(x, y),
-        claims=(*COMMON, claims.bounded(0.0, 2.0), _symmetric_over_labels(lambda: 6.0)),
+        claims=(
+            *COMMON,
+            claims.bounded(0.0, 2.0),
+            _symmetric_over_labels(lambda: 6.0),
+            RELABELLED,
+            FALLING,
+        ),
         **NOISY,
     ),
     Entry(
@@ -126,6 +137,8 @@ ENTRIES = (
                 scale=0.5,
             ),
             claims.at_most("the cross-entropy", CROSS_ENTROPY),
+            RELABELLED,
+            FALLING,
         ),
         non_claims=("convex in logits", "proper"),
         **NOISY,
@@ -145,6 +158,8 @@ ENTRIES = (
             *COMMON,
             claims.bounded(0.0, lambda s: -s.get("log_zero", -4.0)),
             _symmetric_over_labels(lambda log_zero=-4.0: -3 * log_zero),
+            RELABELLED,
+            FALLING,
         ),
         **NOISY,
     ),
@@ -165,6 +180,8 @@ ENTRIES = (
         claims=(
             *COMMON,
             claims.equals("the cross-entropy at beta 0", CROSS_ENTROPY, {"beta": 0.0}),
+            RELABELLED,
+            FALLING,
         ),
         non_claims=("symmetric over the labels, for alpha > 0",),
         **NOISY,
@@ -178,7 +195,13 @@ ENTRIES = (
         formula="log p[labels] / sum_k log p_k",
         source="Ma et al. 2020, eq. 7",
         reference=lambda x, y: _share(x, y, 0),
-        claims=(*COMMON, claims.bounded(0.0, 1.0), _symmetric_over_labels(lambda: 1.0)),
+        claims=(
+            *COMMON,
+            claims.bounded(0.0, 1.0),
+            _symmetric_over_labels(lambda: 1.0),
+            RELABELLED,
+            FALLING,
+        ),
         **{**NOISY, "arguments": FINITE},
     ),
     Entry(
@@ -201,6 +224,8 @@ ENTRIES = (
                 robust.normalized_cross_entropy,
                 {"gamma": 0.0},
             ),
+            RELABELLED,
+            FALLING,
         ),
         **{**NOISY, "arguments": FINITE},
     ),
@@ -232,7 +257,7 @@ ENTRIES = (
             "active": ("mae",),
             "passive": ("mae",),
         },
-        claims=COMMON,
+        claims=(*COMMON, RELABELLED, FALLING),
         **{**NOISY, "arguments": FINITE},
     ),
     Entry(
@@ -256,6 +281,8 @@ ENTRIES = (
                 scale=0.5,
             ),
             claims.bounded(0.0, lambda s: sum(1 / k for k in range(1, s.get("order", 2) + 1))),
+            RELABELLED,
+            FALLING,
         ),
         **NOISY,
     ),

@@ -15,6 +15,13 @@ from jaxloss.catalog.entry import Entry
 
 _PAIR = {"predictions": kinds.reals(), "targets": kinds.reals()}
 _DISTANCE = (claims.nonnegative(), claims.zero_at_target(), claims.symmetric())
+_OF_THE_ERROR = (
+    claims.monotone("predictions", along="error"),
+    claims.translation_invariant(
+        "predictions", "targets", text="unchanged when predictions and targets are shifted alike"
+    ),
+)
+_SMOOTH = claims.smooth(lambda s: s.get("scale", 1.0) ** -2, "predictions", text="1 / scale^2")
 
 
 def _general(p: Any, t: Any, alpha: Any = 1, scale: Any = 1) -> Any:
@@ -95,6 +102,8 @@ ENTRIES = (
                 "pseudo_huber_loss at alpha 1", regression.pseudo_huber_loss, {"alpha": 1.0}
             ),
             claims.holds("its derivative in alpha is that of the formula", _slope_in_alpha),
+            *_OF_THE_ERROR,
+            _SMOOTH,
         ),
         non_claims=("convex in predictions, for alpha below 1",),
     ),
@@ -116,6 +125,8 @@ ENTRIES = (
             claims.lipschitz(
                 lambda s: 0.5**0.5 / s.get("scale", 1.0), "predictions", text="1 / (sqrt(2) scale)"
             ),
+            *_OF_THE_ERROR,
+            _SMOOTH,
         ),
         non_claims=("convex in predictions", "bounded"),
     ),
@@ -132,7 +143,12 @@ ENTRIES = (
         reference=lambda p, t, scale=1: 2 * (p - t) ** 2 / ((p - t) ** 2 + 4 * scale**2),
         settings=({"scale": 1.0}, {"scale": 0.3}),
         impossible={"scale": (0.0, -1.0, np.nan)},
-        claims=(*_DISTANCE, claims.bounded(0.0, 2.0)),
+        claims=(
+            *_DISTANCE,
+            claims.bounded(0.0, 2.0),
+            *_OF_THE_ERROR,
+            _SMOOTH,
+        ),
         non_claims=("convex in predictions",),
     ),
     Entry(
@@ -148,7 +164,12 @@ ENTRIES = (
         reference=lambda p, t, scale=1: -mp.expm1(-(((p - t) / scale) ** 2) / 2),
         settings=({"scale": 1.0}, {"scale": 3.0}),
         impossible={"scale": (0.0, -1.0, np.nan)},
-        claims=(*_DISTANCE, claims.bounded(0.0, 1.0)),
+        claims=(
+            *_DISTANCE,
+            claims.bounded(0.0, 1.0),
+            *_OF_THE_ERROR,
+            _SMOOTH,
+        ),
         non_claims=("convex in predictions",),
     ),
     Entry(
@@ -172,6 +193,8 @@ ENTRIES = (
                 "predictions",
                 lambda p, t, scale=4.685: np.abs(p - t) > scale * 1.001,
             ),
+            *_OF_THE_ERROR,
+            claims.smooth(1.0, "predictions"),
         ),
         non_claims=("convex in predictions",),
     ),

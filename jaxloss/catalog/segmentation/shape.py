@@ -68,6 +68,7 @@ ENTRIES = (
             statements.zero_when_right(),
             statements.pixels_in_any_order(),
             statements.jaccard_of_decisions(),
+            statements.relabelled(),
         ),
         non_claims=("convex in logits: it is in the probabilities", "defined for soft labels"),
     ),

@@ -90,6 +90,19 @@ _MASSES = {"weights": [0.5, 2.0, 1.0, 0.25], "weights_targets": [1.0, 1.0, 0.5, 
 _VECTOR_MASSES = {"weights": _HEAVY, "weights_targets": _LIGHT}
 _BAD_MASSES: dict[str, tuple[Any, ...]] = {"weights": (-1.0,), "weights_targets": (-1.0, np.nan)}
 _DIRECTIONS = [[0.6, 0.8, 0.0], [0.0, 0.6, 0.8], [1.0, 0.0, 0.0]]
+
+
+def _unordered(sample: str) -> claims.Claim:
+    """The members of a sample may change places, where they weigh the same."""
+    text = "unchanged when the members of a sample change places"
+    return claims.by_default(claims.permutation_invariant(sample, text=text))
+
+
+_MOVED = claims.by_default(
+    claims.translation_invariant(
+        "predictions", "targets", text="unchanged when both samples are moved by one vector"
+    )
+)
 _DISTANCE = (
     claims.nonnegative(),
     claims.by_default(claims.symmetric()),
@@ -127,6 +140,7 @@ ENTRIES = (
                 {"p": 1.0},
             ),
             claims_of_samples.pulls(),
+            _unordered("predictions"),
         ),
         non_claims=("convex in predictions", "smooth where members of a sample tie"),
     ),
@@ -149,6 +163,8 @@ ENTRIES = (
             *_DISTANCE,
             claims.by_default(claims.homogeneous(2)),
             claims_of_samples.moves_with_the_means(10.0),
+            _unordered("predictions"),
+            _MOVED,
         ),
         non_claims=("positive for different samples that share their projections",),
     ),
@@ -177,6 +193,7 @@ ENTRIES = (
                     lambda s, t: np.full(s.shape, -1 / ON_THE_LINE),
                 )
             ),
+            _unordered("scores"),
         ),
         non_claims=("non-negative: a poor critic sees the samples the wrong way round",),
     ),
@@ -210,6 +227,7 @@ ENTRIES = (
                 tolerance=1e-5,
             ),
             claims_of_samples.moves_with_the_means(10.0),
+            _unordered("predictions"),
         ),
         non_claims=("the transport cost itself: that is the limit of epsilon 0",),
     ),
@@ -245,6 +263,8 @@ ENTRIES = (
                 scale=1e-10,
                 tolerance=1e-5,
             ),
+            _unordered("predictions"),
+            _MOVED,
         ),
         non_claims=("non-negative where unbiased", "alive for samples many bandwidths apart"),
     ),
@@ -274,6 +294,8 @@ ENTRIES = (
                 {},
             ),
             claims_of_samples.moves_with_the_means(1.0),
+            _unordered("predictions"),
+            _MOVED,
         ),
         non_claims=("non-negative where unbiased",),
     ),
