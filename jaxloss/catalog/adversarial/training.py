@@ -209,7 +209,7 @@ ENTRIES = (
         reference=_divergence,
         claims=(
             claims.nonnegative(),
-            claims.zero_at_target(),
+            claims.zero_at_target(rounding=64 * claims.EPSILON["float32"] ** 2),
             claims.positive_off_target(),
             claims.convex("adversarial_logits"),
             claims.lipschitz(2**0.5, "adversarial_logits"),

@@ -9,12 +9,11 @@ import numpy as np
 
 from jaxloss.catalog.claims.frame import MODES, Array, Setting, Subject, column
 
-ROUNDS = 12
-# Every third round follows the gradient, which costs an evaluation of its own.
-GRADIENT = 3
+ROUNDS = 18
 LARGEST = 3e38  # float32 ends a little above
 
 Margin = Callable[[Setting, list[Array]], Array]
+Step = Callable[[np.random.Generator, Array, Array], Array]
 
 
 def worst(
@@ -63,42 +62,63 @@ def _climb(
     rng = np.random.default_rng([subject.seed, 7])
     pool = args
     for turn in range(ROUNDS):
-        slopes: list[Any] = [None] * len(args)
-        if turn % GRADIENT == GRADIENT - 1:
-            slopes = subject.slopes(args, setting, "float32")
-        everything = zip(subject.kinds, args, pool, slopes, strict=True)
-        there = [_stepped(rng, *each, alone=len(args) == 1) for each in everything]
+        if turn % 3 == 0:
+            pulls = _pulls(*subject.evaluate(args, setting, "float32"))
+        step = (_pulled, _slid, _shaken)[turn % 3]
+        everything = zip(subject.kinds, args, pool, pulls, strict=True)
+        there = [_stepped(rng, step, *each) for each in everything]
         new = _numbers(margin(setting, there))
-        better = new < lead
+        # What fails stays as it is: a sampled witness is simpler than one that was climbed to.
+        better = (new < lead) & (lead >= 0)
         args = [np.where(column(better, a), t, a) for t, a in zip(there, args, strict=True)]
         lead = np.where(better, new, lead)
     return args
 
 
+def _pulls(value: Array, slopes: list[Array]) -> list[Array]:
+    """Return for each argument the step against the gradient that would bring the value to 0."""
+    value = value.reshape(len(value), -1).sum(axis=-1)
+    size = sum((s.reshape(len(s), -1) ** 2).sum(axis=-1) for s in slopes)
+    with np.errstate(all="ignore"):
+        pulls = [-s * column(value / size, s) for s in slopes]
+    return [np.nan_to_num(p, posinf=0, neginf=0) for p in pulls]
+
+
 def _stepped(
-    rng: np.random.Generator, kind: Any, rows: Array, pool: Array, slope: Array | None, alone: bool
+    rng: np.random.Generator, step: Step, kind: Any, rows: Array, pool: Array, pull: Array
 ) -> Array:
-    """Return rows nearby, half of them unchanged where other arguments move as well."""
-    moving = column(alone | (rng.random(len(rows)) < 0.6), rows)
-    size = column(10 ** rng.uniform(-4, 0, len(rows)), rows)
+    """Return rows nearby, or where a kind has no neighbours, other rows."""
     if kind.steps == "free":
-        there = _free(rng, rows, size, slope)
-    else:
-        other = pool[rng.permutation(len(pool))]
-        there = rows + size * (other - rows) if kind.steps == "mix" else other
-    there = np.where(moving, there, rows)
-    if kind.discrete:
-        return there
-    return np.clip(there, -LARGEST, LARGEST).astype(np.float32).astype(np.float64)
+        there = rows + step(rng, rows, pull)
+        return np.clip(there, -LARGEST, LARGEST).astype(np.float32).astype(np.float64)
+    other = pool[rng.permutation(len(pool))]
+    if kind.steps == "mix":
+        return (rows + _sizes(rng, rows) * (other - rows)).astype(np.float32).astype(np.float64)
+    return np.where(column(rng.random(len(rows)) < 0.5, rows), other, rows)
 
 
-def _free(rng: np.random.Generator, rows: Array, size: Array, slope: Array | None) -> Array:
-    """Return rows that are a part larger or smaller, or moved, at random or by the gradient."""
-    length = lambda a: column(np.sqrt((a.reshape(len(a), -1) ** 2).sum(axis=-1)), a)
-    noise = rng.normal(size=rows.shape)
-    if slope is None:
-        grown = column(rng.random(len(rows)) < 0.5, rows)
-        return rows + size * noise * np.where(grown, rows, np.maximum(length(rows), 1))
-    slope = np.nan_to_num(slope, posinf=0, neginf=0)
-    towards = column(rng.choice([-1.0, 1.0], len(rows)), rows)
-    return rows + towards * size * np.maximum(length(rows), 1) * slope / (length(slope) + 1e-30)
+def _sizes(rng: np.random.Generator, rows: Array) -> Array:
+    return column(10 ** rng.uniform(-4, 0, len(rows)), rows)
+
+
+def _lengths(rows: Array) -> Array:
+    return column(np.sqrt((rows.reshape(len(rows), -1) ** 2).sum(axis=-1)), rows)
+
+
+def _pulled(rng: np.random.Generator, rows: Array, pull: Array) -> Array:
+    """Step to where the gradient says that the value is 0, or twice as far, as from a parabola."""
+    return (1.0 + rng.integers(0, 2)) * pull
+
+
+def _slid(rng: np.random.Generator, rows: Array, pull: Array) -> Array:
+    """Step along or against the gradient."""
+    sign = column(rng.choice([-1.0, 1.0], len(rows)), rows)
+    size = _sizes(rng, rows) * np.maximum(_lengths(rows), 1)
+    return sign * size * pull / (_lengths(pull) + 1e-30)
+
+
+def _shaken(rng: np.random.Generator, rows: Array, pull: Array) -> Array:
+    """Step at random, half of the rows in proportion to their entries."""
+    grown = column(rng.random(len(rows)) < 0.5, rows)
+    unit = np.where(grown, rows, np.maximum(_lengths(rows), 1))
+    return _sizes(rng, rows) * rng.normal(size=rows.shape) * unit

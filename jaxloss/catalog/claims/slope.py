@@ -78,7 +78,10 @@ def smooth(constant: Number, argument: str, *, text: str = "") -> Claim:
             ]
             return np.max(bends, axis=0)
 
-        for setting, args in worst(subject, lambda s, args: -curvature(s, args)):
+        room = lambda setting, args: (
+            number(constant, setting) * (1 + 1e-6) - curvature(setting, args)
+        )
+        for setting, args in worst(subject, room):
             bend, limit = curvature(setting, args), number(constant, setting)
             say = lambda i, b=bend, m=limit: f"curvature {shown(b[i])} > {m:g}"
             yield from violations(~(bend <= limit * (1 + 1e-6)), args, setting, say)
@@ -170,12 +173,13 @@ def monotone(
 
         def steepness(setting: Setting, args: list[Array]) -> Array:
             slope, step = subject.slopes(args, setting)[k], towards(args)
-            return sign * _product(slope, step) / (_length(slope) * _length(step) + 1e-300)
+            # A cosine, and what rounding makes of none.
+            return 1e-9 + sign * _product(slope, step) / (_length(slope) * _length(step) + 1e-300)
 
         for setting, args in worst(subject, steepness):
             slope = steepness(setting, args)
             say = lambda i, s=slope: f"gradient of the wrong sign, cosine {shown(s[i])},"
-            yield from violations(~(slope >= -1e-9), args, setting, say)
+            yield from violations(~(slope >= 0), args, setting, say)
             yield from _secants(subject, setting, args, k, sign, towards(args))
 
     return Claim(f"{direction} in {text or argument}", check)
@@ -239,7 +243,8 @@ def informative_gradient(
             height = np.where(np.isfinite(total(value)), total(value) - bottom, 0)
             above = height > tolerance * (1 + np.abs(bottom))
             seen.append(bool(above.any()))
-            return np.where(above, rowwise(np.abs(slopes[k]), len(above)), np.inf)
+            steepest = rowwise(np.abs(slopes[k]), len(above))
+            return np.where(above, np.where(steepest > 0, steepest, -1), np.inf)
 
         for setting, args in worst(subject, size, (*MODES, "extreme")):
             value = total(subject.value(args, setting))
