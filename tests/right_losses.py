@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from specimens import (
     BINARY,
     INDEXED,
@@ -92,8 +93,8 @@ def squared_triplet(a: Any, p: Any, n: Any) -> Any:
 
 def pairwise_logistic(s: Any, r: Any) -> Any:
     lag = s[..., None, :] - s[..., :, None]
-    wanted = r[..., :, None] > r[..., None, :]
-    return jnp.sum(jnp.where(wanted, jnp.logaddexp(0.0, lag), 0), axis=(-2, -1))
+    lead = jnp.maximum(r[..., :, None] - r[..., None, :], 0)
+    return jnp.sum(lead * jnp.logaddexp(0.0, lag), axis=(-2, -1))
 
 
 def list_net(s: Any, r: Any) -> Any:
@@ -125,7 +126,7 @@ def gaussian(m: Any, s: Any, t: Any) -> Any:
 
 
 def squared_until(x: Any, y: Any, n: Any) -> Any:
-    meant = jnp.arange(4) < n[..., None]
+    meant = lax.broadcasted_iota(n.dtype, x.shape, x.ndim - 1) < n[..., None]
     return jnp.sum(jnp.where(meant, (x - y) ** 2, 0), axis=-1)
 
 
@@ -232,7 +233,7 @@ RIGHT = {
         verify.monotone("x", "decreasing", along="label"), verify.lipschitz(2**0.5, "x"),
     ),
     "softmax loss at a temperature": right(
-        tempered, (*LOGITS, verify.temperature()), verify.nonnegative(), verify.convex("x"),
+        tempered, (*LOGITS, verify.temperature()), verify.convex("x"),
         verify.smooth(0.5, "x"),
     ),
     "brier": right(

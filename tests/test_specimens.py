@@ -34,29 +34,21 @@ def test_a_wrong_loss_is_rejected_by_its_check(name: str) -> None:
     assert finding.messages[0]
 
 
-def alarms(name: str, seed: int, level: str) -> list[verify.Finding]:
-    report = run(RIGHT[name], seed=seed, level=level)
-    return [f for f in report.failures if f.check not in POLICY]
+# To compile is what costs: by default one seed thoroughly for a share of them, and another quickly.
+SEEDS = range(10) if LEVEL == "standard" else (SEED, SEED + 1)
 
 
+def level(name: str, seed: int) -> str:
+    turn = (list(RIGHT).index(name) + SEED) % SHARE == 0
+    return "standard" if LEVEL == "standard" or (turn and seed == SEED) else "quick"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", RIGHT)
-def test_a_right_loss_raises_no_alarm(name: str) -> None:
-    # To compile is what costs: one seed thoroughly, another one quickly.
-    assert not alarms(name, SEED, "standard" if thorough(name) else "quick")
-    assert not alarms(name, SEED + 1, "quick")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(LEVEL != "standard", reason="JAXLOSS_LEVEL=standard asks for it")
-@pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("name", RIGHT)
-def test_a_right_loss_raises_no_alarm_at_any_seed(name: str, seed: int) -> None:
-    assert not alarms(name, seed, "standard")
-
-
-def thorough(name: str) -> bool:
-    """Tell whether a right loss has its turn to be checked thoroughly."""
-    return (list(RIGHT).index(name) + SEED) % SHARE == 0
+def test_a_right_loss_raises_no_alarm(name: str, seed: int) -> None:
+    report = run(RIGHT[name], seed=seed, level=level(name, seed))
+    alarms = [f for f in report.failures if f.check not in POLICY]
+    assert not alarms, alarms
 
 
 def test_every_check_has_a_specimen() -> None:

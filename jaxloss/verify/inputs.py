@@ -101,7 +101,8 @@ def not_a_number(subject: Subject) -> Outcome:
     for k, kind in enumerate(subject.kinds):
         if kind.discrete:
             continue
-        args = [np.copy(a) for a in subject.draw("generic")]
+        # Nothing is left out: a mask among the arguments says yes.
+        args = [a | True if a.dtype == bool else np.copy(a) for a in subject.draw("generic")]
         args[k][0] = np.nan
         value = subject.value(args, subject.default)
         if not np.isnan(value.ravel()[0] if value.ndim else value):

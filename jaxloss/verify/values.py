@@ -252,8 +252,10 @@ def _against_differences(
 ) -> Outcome:
     step = 1e-5
     up, down = ([*args[:k], args[k] + s * step * move, *args[k + 1 :]] for s in (1, -1))
-    rise = (subject.slopes(up, setting)[k] - subject.slopes(down, setting)[k]) / (2 * step)
-    wrong = np.abs(got - rise) > 1e-5 * (np.abs(rise) + np.abs(rise).max() + 1e-6)
+    above, below = (subject.slopes(at, setting)[k] for at in (up, down))
+    rise = (above - below) / (2 * step)
+    rounding = 4 * EPSILON["float64"] * np.abs(above).max() / step
+    wrong = np.abs(got - rise) > 1e-5 * (np.abs(rise) + np.abs(rise).max() + 1e-6) + rounding
     say = lambda i: f"{got[i]} against {rise[i]} by differences"
     for sentence in rows(wrong, args, say):
         yield f"{sentence}{under(setting)}"

@@ -80,15 +80,20 @@ def positive_off_target() -> Claim:
     return Claim("positive off the target", check)
 
 
-def minimum_at_target(link: Callable[[Array], Array] | None = None) -> Claim:
-    """No prediction has a lower loss than the target itself, or what a `link` makes of it."""
+def minimum_at_target(
+    link: Callable[[Array], Array] | None = None, *, tolerance: float = 1e-12
+) -> Claim:
+    """No prediction has a lower loss than the target itself, or what a `link` makes of it.
+
+    The tolerance, of 1 and of the value, is for distributions: in float32 they sum to 1 up to it.
+    """
 
     def check(subject: Subject) -> Iterator[str]:
         def excess(setting: Setting, args: list[Array]) -> Array:
             right = args[1] if link is None else link(args[1])
             least = subject.value([right, *args[1:]], setting, "float64")
             value = subject.value(args, setting, "float64")
-            return 1e-12 * (1 + np.abs(least)) + value - least
+            return tolerance * (1 + np.abs(least)) + value - least
 
         lowest = lambda setting, args: -rowwise(-excess(setting, args), len(args[0]))
         for setting, args in worst(subject, lowest):

@@ -32,7 +32,7 @@ def _softened_error(s: Array, t: Array, temperature: float = 1.0) -> Array:
 _RELABELLED = properties.relabelled("log_predictions", "log_targets")
 _AT_THE_LOGARITHM = (
     properties.relabelled("log_predictions", "targets"),
-    claims.minimum_at_target(lambda p: np.log(np.maximum(p, 1e-300))),
+    claims.minimum_at_target(lambda p: np.log(np.maximum(p, 1e-300)), tolerance=1e-6),
 )
 _GENERALIZED: dict[str, Any] = {
     "family": "divergence",
