@@ -27,7 +27,7 @@ def test_a_report_prints_counts_and_raises() -> None:
     lines = str(report).splitlines()
     assert lines[0] == "wrong: 1 pass, 2 fail (seed 0)"
     assert any("fail  P1   non-negative" in line for line in lines)
-    with pytest.raises(AssertionError, match=r"wrong:\n  fail  P1   non-negative"):
+    with pytest.raises(AssertionError, match=r"wrong \(seed 0\):\n  fail  P1   non-negative"):
         report.raise_if_failed()
     with pytest.raises(KeyError, match="no check 'G9' in this report"):
         report["G9"]

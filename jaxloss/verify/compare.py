@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxloss.catalog.kinds import Kind, example
+from jaxloss.verify.shrink import shrink
 from jaxloss.verify.subject import HALF, Subject
 from jaxloss.verify.values import EPSILON, SMALLEST
 
@@ -19,7 +20,6 @@ MODES = ("generic", "spread", "singular", "extreme")
 # How many roundings of their dtype two formulas for the same thing may be apart. Both are computed
 # in float32 for half-precision inputs by careful losses, and then rounded once.
 ROUNDINGS = {"float64": 256, "float32": 256, "bfloat16": 4, "float16": 4}
-MOST_ROUNDS = 40
 
 
 @dataclass(frozen=True)
@@ -226,44 +226,25 @@ class _Pair:
             np.asarray(found.inputs[n], np.int64 if k.discrete else np.float64)
             for n, k in zip(self.names, self.kinds, strict=True)
         ]
-        best = found
-        for _ in range(MOST_ROUNDS):
-            tried = [c for c in self._simpler(rows) if _cost(c) < _cost(rows)]
-            simplest = self._simplest(sorted(tried, key=_cost), found)
-            if simplest is None:
-                break
-            rows, best = simplest
-        return best
+        first = lambda candidates: self._first(candidates, found)
+        best = shrink(rows, self.kinds, first, at_once=self.subjects[0].rows)[1]
+        return best or found
 
-    def _simpler(self, rows: list[Array]) -> Iterator[list[Array]]:
-        """Yield rows with one argument replaced by a singular row, or with one entry rounded."""
-        classes = rows[0].shape[-1] if rows[0].ndim else 0
-        for i, kind in enumerate(self.kinds):
-            # Around an example array the rows of one mode are batches of the other's.
-            simple = [r for r in kind.singular if r.shape == rows[i].shape]
-            for row in (*simple, *([] if kind.discrete else _rounded(rows[i]))):
-                row = np.asarray(row, rows[i].dtype)
-                if kind.valid is None or bool(np.all(kind.valid(row[None], classes))):
-                    yield [*rows[:i], row, *rows[i + 1 :]]
-
-    def _simplest(
+    def _first(
         self, candidates: list[list[Array]], found: Difference
     ) -> tuple[list[Array], Difference] | None:
         """Return the first candidate on which the losses differ at least half as much."""
-        count = self.subjects[0].rows
-        for start in range(0, len(candidates), count):
-            block = candidates[start : start + count]
-            # Filled up, so that all blocks share a compiled program.
-            filled = block + [block[0]] * (count - len(block))
-            args = [np.stack(column) for column in zip(*filled, strict=True)]
-            for what, one, two, scale in self.both(args, found.dtype):
-                if what == found.what:
-                    size = self._sizes(one, two, scale, found.dtype)
-                    good = np.flatnonzero(size >= 0.5 * min(found.size, 1e300))
-                    if good.size:
-                        row = int(good[0])
-                        at = self._at(row, what, found.dtype, found.mode, args, one, two, size)
-                        return candidates[start + row], replace(at, rows=(1, 1))
+        # Filled up, so that all calls share a compiled program.
+        filled = candidates + candidates[:1] * (self.subjects[0].rows - len(candidates))
+        args = [np.stack(column) for column in zip(*filled, strict=True)]
+        for what, one, two, scale in self.both(args, found.dtype):
+            if what == found.what:
+                size = self._sizes(one, two, scale, found.dtype)
+                good = np.flatnonzero(size >= 0.5 * min(found.size, 1e300))
+                if good.size:
+                    row = int(good[0])
+                    at = self._at(row, what, found.dtype, found.mode, args, one, two, size)
+                    return candidates[row], replace(at, rows=(1, 1))
         return None
 
 
@@ -285,25 +266,3 @@ def _per_row(one: Array, two: Array) -> Array:
     size = np.fmax(np.abs(one), np.abs(two))
     size = np.where(np.isfinite(size), size, 0)
     return np.asarray(size.reshape(len(size), -1).max(-1))
-
-
-def _rounded(row: Array) -> Iterator[Array]:
-    """Yield copies with one entry made simpler: 0, 1, an integer, fewer digits."""
-    for index in np.ndindex(row.shape):
-        entry = float(row[index])
-        choices = {0.0, float(np.sign(entry)), *(float(f"{entry:.{n}e}") for n in range(3))}
-        for choice in (choices | {float(np.rint(entry))}) - {entry}:
-            copy = row.copy()
-            copy[index] = choice
-            yield copy
-
-
-def _cost(rows: list[Array]) -> float:
-    """Return how hard rows are to read: digits, and entries that are not 0."""
-    return float(sum(_length(float(x)) for row in rows for x in np.ravel(row)))
-
-
-def _length(x: float) -> float:
-    if x == 0:
-        return 0.0
-    return 1.0 if x == 1 else 1.5 if x == -1 else 2.0 + len(f"{abs(x):.9g}") + 0.5 * (x < 0)

@@ -6,11 +6,14 @@ and raises `Skip(reason)` where it does not apply. Yielding nothing is a pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from jaxloss.catalog.claims.frame import Fault, show
+from jaxloss.verify import repro, shrink, witness
 from jaxloss.verify.report import Finding
 from jaxloss.verify.subject import Subject
 
@@ -40,15 +43,34 @@ class Check:
     def __call__(self, subject: Subject) -> Finding:
         """Run the check; an exception inside the loss is a failure, with its first line."""
         try:
-            said = list(self.run(subject))
+            said = self.said(subject)
         except Skip as reason:
             return Finding(self.id, self.title, "skip", (str(reason),))
         except Exception as error:
-            what = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            return Finding(self.id, self.title, "fail", (what,))
-        failures = [s for s in said if not isinstance(s, Note)]
-        verdict = "fail" if failures else "note" if said else "pass"
-        return Finding(self.id, self.title, verdict, tuple(map(str, (failures or said)[:MOST])))
+            return self._failed([witness.raised(error, subject)], subject)
+        if failures := [s for s in said if isinstance(s, Fault)]:
+            smallest = shrink.smallest(self._faults, subject, failures)
+            return self._failed(smallest[:MOST], subject)
+        return Finding(self.id, self.title, "note" if said else "pass", _texts(said[:MOST]))
+
+    def said(self, subject: Subject) -> list[str]:
+        """Run the check; return its notes, and what it found wrong with the rows at fault."""
+        subject.calls.clear()
+        run = self.run(subject)
+        return [s if isinstance(s, Note) else witness.located(s, subject) for s in run]
+
+    def _faults(self, subject: Subject) -> list[Fault]:
+        return [s for s in self.said(subject) if isinstance(s, Fault)]
+
+    def _failed(self, faults: list[Fault], subject: Subject) -> Finding:
+        rows = witness.row(faults[0])
+        inputs = {k: a.tolist() for k, a in zip(subject.names, rows, strict=bool(rows))}
+        lines = repro.lines(subject, faults[0]) if rows else ""
+        return Finding(self.id, self.title, "fail", _texts(faults), inputs, lines)
+
+
+def _texts(sentences: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(str, sentences))
 
 
 def check(id: str, title: str) -> Callable[[Callable[[Subject], Outcome]], Check]:
@@ -62,9 +84,15 @@ def rows(wrong: Array, args: list[Array], say: Callable[..., str]) -> Outcome:
     flat: Array = np.asarray(column.reshape(column.shape[0], -1).any(axis=-1))
     found = np.flatnonzero(flat)
     if found.size:
-        first = int(found[0])
-        where = ", ".join(np.array2string(np.asarray(a[first]), precision=9) for a in args)
-        yield f"{say(first)} at ({where}), {found.size} of {len(flat)} rows"
+        first, count = int(found[0]), f", {found.size} of {len(flat)} rows"
+        # One number for the whole batch is about all of its rows.
+        faulty = found if len(flat) == len(args[0]) else ()
+        yield Fault(f"{say(first)} at {show(args, first)}{count}", args, faulty, count)
+
+
+def at(sentence: str, args: list[Array], row: int, **how: Any) -> Fault:
+    """Say that a sentence is about one row; `how` is the setting, dtype or mask, where known."""
+    return Fault(sentence, args, (row,), **how)
 
 
 def under(setting: dict[str, object]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxloss.verify.frame import Outcome, Skip, check, rows, under
+from jaxloss.verify.frame import Outcome, Skip, at, check, rows, under
 from jaxloss.verify.subject import Subject, is_static
 from jaxloss.verify.values import LARGEST
 
@@ -61,7 +61,8 @@ def invalid(subject: Subject) -> Outcome:
             # The gradient that trains a model is the first argument's.
             flows = not subject.differentiable[0] or np.isnan(slopes[0][0]).any()
             if not (np.isnan(value[0]).all() and flows):
-                yield f"{subject.names[k]}={bad}: value {value[0]}, gradient {slopes[0][0]}"
+                text = f"{subject.names[k]}={bad}: value {value[0]}, gradient {slopes[0][0]}"
+                yield at(text, args, 0)
 
 
 @check("S4", "infinite inputs give the limit")
@@ -106,7 +107,7 @@ def not_a_number(subject: Subject) -> Outcome:
         args[k][0] = np.nan
         value = subject.value(args, subject.default)
         if not np.isnan(value.ravel()[0] if value.ndim else value):
-            yield f"NaN in {subject.names[k]}: value {value.ravel()[0]}"
+            yield at(f"NaN in {subject.names[k]}: value {value.ravel()[0]}", args, 0)
 
 
 def _needs_masks(subject: Subject) -> None:
@@ -176,16 +177,19 @@ def _behind(
     clean = subject.evaluate(args, setting, where=where)
     value, slopes = subject.evaluate(dirty, setting, where=where)
     kind_of_mask = f"mask of shape {where.shape}{under(setting)}"
-    if not np.array_equal(value, clean[0]):
-        yield f"{kind_of_mask}: garbage behind it changes the value"
     gone = ~_visible(where, value.ndim)
-    if value[gone].any():
-        yield f"{kind_of_mask}: value {value[gone]} where masked"
+    wrong = [
+        (value != clean[0], "garbage behind it changes the value"),
+        (gone & (value != 0), f"value {value[gone]} where masked"),
+    ]
     for name, slope, before, unseen in zip(subject.names, slopes, clean[1], hidden, strict=True):
-        if not np.array_equal(slope, before):
-            yield f"{kind_of_mask}: garbage behind it changes d/d{name}"
-        if slope[unseen].any():
-            yield f"{kind_of_mask}: d/d{name} is not 0 where masked"
+        wrong.append((slope != before, f"garbage behind it changes d/d{name}"))
+        wrong.append((unseen & (slope != 0), f"d/d{name} is not 0 where masked"))
+    for rows_at_fault, text in wrong:
+        if rows_at_fault.any():
+            column = np.atleast_1d(rows_at_fault)
+            first = int(np.argmax(column.reshape(len(column), -1).any(axis=-1)))
+            yield at(f"{kind_of_mask}: {text}", dirty, first)
 
 
 @check("M2", "a mask of examples leaves the others alone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,12 +23,17 @@ class Finding:
       verdict: `pass`; `note` (true, and worth knowing); `skip` (not checked, with the reason);
         `fail`.
       messages: what was found, one sentence each.
+      inputs: of a failure: the simplest input found at which the check fails, by argument name, a
+        row each (the whole sample where no single row is at fault).
+      repro: two lines that print value and gradient there.
     """
 
     check: str
     title: str
     verdict: str
     messages: tuple[str, ...] = ()
+    inputs: dict[str, Any] = field(default_factory=dict)
+    repro: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,13 @@ class Report:
     def raise_if_failed(self) -> Report:
         """Raise `AssertionError` with the failures, or return the report."""
         if not self.ok:
-            raise AssertionError(f"{self.name}:\n" + "\n".join(self._lines(self.failures)))
+            said = "\n".join(self._lines(self.failures, repro=True))
+            raise AssertionError(f"{self.name} (seed {self.seed}):\n{said}")
         return self
+
+    def repro(self, check: str) -> str:
+        """Return two lines that show the failure of a check, to paste; "" where there are none."""
+        return self[check].repro
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Return the table: id, title, verdict and first message of each finding."""
@@ -87,7 +98,20 @@ class Report:
     def to_json(self) -> str:
         """Return the whole report as JSON."""
         content: dict[str, Any] = asdict(self) | {"ok": self.ok, "counts": self.counts}
-        return json.dumps(content, indent=2)
+        for finding in content["findings"]:
+            finding["inputs"] = _spelled(finding["inputs"])
+        return json.dumps(content, indent=2, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """Return the report that `to_json` has written."""
+        content = json.loads(text)
+        findings = tuple(
+            Finding(**{**f, "messages": tuple(f["messages"]), "inputs": _read(f["inputs"])})
+            for f in content["findings"]
+        )
+        facts = {k: content[k] for k in ("name", "seed", "environment", "seconds")}
+        return cls(findings=findings, **facts)
 
     def to_markdown(self) -> str:
         """Return a heading, the table of findings, and every message of the failures."""
@@ -99,6 +123,7 @@ class Report:
         for f in self.failures:
             lines += ["", f"**{f.check}** {f.title}", ""]
             lines += [f"- {_cell(m)}" for m in f.messages]
+            lines += ["", "```python", f.repro, "```"] if f.repro else []
         return "\n".join([*lines, "", f"seed {self.seed}, {surroundings}".rstrip(", "), ""])
 
     def to_junit(self) -> str:
@@ -113,10 +138,11 @@ class Report:
         )
 
     @staticmethod
-    def _lines(findings: Any) -> Iterator[str]:
+    def _lines(findings: Any, *, repro: bool = False) -> Iterator[str]:
         for f in findings:
             yield f"  {f.verdict:4}  {f.check:3}  {f.title}"
             yield from (f"              {m}" for m in f.messages)
+            yield from f.repro.splitlines() if repro else ()
 
 
 def junit(reports: Sequence[Report]) -> str:
@@ -153,7 +179,7 @@ def junit(reports: Sequence[Report]) -> str:
 def _testcase(suite: ElementTree.Element, loss: str, finding: Finding) -> None:
     name = _printable(f"{finding.check} {finding.title}")
     case = ElementTree.SubElement(suite, "testcase", classname=loss, name=name)
-    text = _printable("\n".join(finding.messages))
+    text = _printable("\n".join([*finding.messages, *finding.repro.splitlines()]))
     if finding.verdict == "note":
         ElementTree.SubElement(case, "system-out").text = text
     elif finding.verdict != "pass":
@@ -165,6 +191,24 @@ def _testcase(suite: ElementTree.Element, loss: str, finding: Finding) -> None:
 def _printable(text: str) -> str:
     """Return the text without the control characters that XML forbids."""
     return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
+
+
+def _spelled(value: Any) -> Any:
+    """Return nested numbers in which those that JSON does not have are words."""
+    if isinstance(value, dict):
+        return {k: _spelled(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_spelled(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read(value: Any) -> Any:
+    """Return nested numbers as they were before `_spelled`."""
+    if isinstance(value, dict):
+        return {k: _read(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_read(v) for v in value]
+    return float(value) if isinstance(value, str) else value
 
 
 def _cell(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,15 @@ ROWS_OF_LARGE_EVENTS, LARGE_EVENT = 8, 8
 HALF = ("bfloat16", "float16")
 
 
+class Call(NamedTuple):
+    """An evaluation of the loss, by which a failure is traced to what was computed."""
+
+    args: Sequence[Array]
+    setting: Mapping[str, Any]
+    dtype: str
+    where: Array | None
+
+
 class Subject:
     """A loss with the kinds of its arguments and what is claimed of it.
 
@@ -39,6 +48,7 @@ class Subject:
       impossible: hyper-parameter values that it must refuse.
       masks: whether it takes `where`.
       rng: the source of all random choices.
+      calls: what was evaluated since it was last cleared.
     """
 
     def __init__(
@@ -68,6 +78,7 @@ class Subject:
         self.strict = strict
         self.seed = seed
         self.rng = np.random.default_rng(seed)
+        self.calls: list[Call] = []
         self._drawn: dict[str, tuple[Array, ...]] = {}
         self._exact: dict[Any, oracle.Exact] = {}
         self._programs: dict[Any, Callable[..., Any]] = {}
@@ -148,6 +159,8 @@ class Subject:
         where: Array | None = None,
     ) -> tuple[Array, list[Array]]:
         """Return the losses and the gradient of their sum, computed in a dtype, as float64."""
+        if loss is None:
+            self.calls.append(Call(args, setting, dtype, where))
         with precision(dtype):
             # The same program with and without a mask: to compile is what costs.
             if where is None and self.masks and self.strict:

@@ -5,7 +5,7 @@
 `general`: anything else, and restrictions · `frame`: what a claim is · `search`: its worst case.
 """
 
-from jaxloss.catalog.claims.frame import EPSILON, MODES, Claim, Subject, samples, violations
+from jaxloss.catalog.claims.frame import EPSILON, MODES, Claim, Fault, Subject, samples, violations
 from jaxloss.catalog.claims.general import by_default, holds
 from jaxloss.catalog.claims.invariance import (
     homogeneous,
@@ -40,6 +40,7 @@ __all__ = [
     "EPSILON",
     "MODES",
     "Claim",
+    "Fault",
     "Subject",
     "at_most",
     "bounded",

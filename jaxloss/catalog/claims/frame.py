@@ -6,7 +6,8 @@ failure: tolerances are stated in units of the values that were rounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,6 +56,46 @@ class Subject(Protocol):
         """Return the hyper-parameters that are numbers, as arrays."""
 
 
+class Fault(str):
+    """A sentence about rows at fault, which knows them.
+
+    Attributes:
+      args: the arguments among which they are, `[n, *event]` each.
+      rows: their numbers; the sentence is about the first. Empty where it is about all of them.
+      counted: the part of the sentence that says how many there are.
+      setting: the hyper-parameters, None where they are not known.
+      dtype: in which the loss was computed, "" where that is not known.
+      where: the mask, if there was one.
+    """
+
+    args: list[Array]
+    rows: tuple[int, ...]
+    counted: str
+    setting: Setting | None
+    dtype: str
+    where: Array | None
+
+    def __new__(
+        cls, text: str, args: Sequence[Array], rows: Iterable[int], counted: str = "",
+        setting: Setting | None = None, dtype: str = "", where: Array | None = None,
+    ) -> Fault:  # fmt: skip
+        """Attach what is known of the rows to a sentence."""
+        fault = super().__new__(cls, text)
+        fault.args, fault.rows, fault.counted = list(args), tuple(map(int, rows)), counted
+        fault.setting, fault.dtype, fault.where = setting, dtype, where
+        _LATEST.set(fault)
+        return fault
+
+    @staticmethod
+    def within(sentence: str) -> Fault | None:
+        """Return the fault that a sentence is, or that an f-string has put into it."""
+        latest = sentence if isinstance(sentence, Fault) else _LATEST.get()
+        return latest if latest is not None and str(latest) in sentence else None
+
+
+_LATEST: ContextVar[Fault | None] = ContextVar("latest", default=None)
+
+
 @dataclass(frozen=True)
 class Claim:
     """A statement about a loss and the check of it."""
@@ -74,7 +115,14 @@ def number(value: Number, setting: Setting) -> float:
 
 def show(args: list[Array], row: int) -> str:
     """Show one row of the arguments."""
-    return "(" + ", ".join(np.array2string(a[row], precision=6) for a in args) + ")"
+    return "(" + ", ".join(np.array2string(short(a[row]), precision=9) for a in args) + ")"
+
+
+def short(array: Array) -> Array:
+    """Return the same numbers in float32, whose digits are fewer, where nothing is lost by that."""
+    with np.errstate(over="ignore"):
+        single = np.asarray(array, np.float32 if np.asarray(array).dtype.kind == "f" else None)
+    return single if np.array_equal(single, array, equal_nan=True) else np.asarray(array)
 
 
 def under(setting: Setting) -> str:
@@ -121,5 +169,6 @@ def violations(
     """Yield one sentence, about the first row that is wrong, if any is."""
     rows = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=-1))
     if rows.size:
-        row = int(rows[0])
-        yield f"{say(row)} at {show(args, row)}{under(setting)} ({rows.size} such rows)"
+        row, count = int(rows[0]), f" ({rows.size} such rows)"
+        text = f"{say(row)} at {show(args, row)}{under(setting)}{count}"
+        yield Fault(text, args, rows, count, setting)
