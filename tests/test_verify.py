@@ -22,7 +22,7 @@ QUICK = {"claims": [verify.nonnegative(), verify.symmetric()], "only": ["P1", "P
 def test_a_report_prints_counts_and_raises() -> None:
     report = verify.check(wrong, verify.reals(), verify.reals(), **QUICK)
     assert not report.ok
-    assert report.counts == {"pass": 1, "note": 0, "skip": 0, "fail": 2}
+    assert report.counts == {"pass": 1, "note": 0, "skip": 0, "waived": 0, "fail": 2}
     assert [f.check for f in report.failures] == ["P1", "P2"]
     lines = str(report).splitlines()
     assert lines[0] == "wrong: 1 pass, 2 fail (seed 0)"

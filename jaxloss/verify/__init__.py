@@ -24,7 +24,6 @@ A new check is a generator function under `@check(id, title)` (see `jaxloss.veri
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -93,7 +92,7 @@ from jaxloss.catalog.kinds import (
     vectors,
     weights,
 )
-from jaxloss.verify import inputs, precise, transforms, values
+from jaxloss.verify import inputs, precise, signature, transforms, values, waiver
 from jaxloss.verify.checked import checked
 from jaxloss.verify.compare import Comparison, Difference, compare
 from jaxloss.verify.explain import Explanation, Step, explain_nan
@@ -189,14 +188,19 @@ CHECKS: tuple[Check, ...] = (*values.CHECKS, *inputs.CHECKS, *transforms.CHECKS)
 def check(
     loss: Callable[..., Any],
     *arguments: Any,
+    kinds: Mapping[str, Any] | None = None,
+    wrt: Sequence[str] | None = None,
     claims: Sequence[Claim] = (),
     reference: Callable[..., Any] | None = None,
     settings: Sequence[Mapping[str, Any]] = ({},),
     only: Sequence[str] | None = None,
     level: str = "standard",
+    dtypes: Sequence[str] | None = None,
+    waive: Mapping[str, str] | None = None,
     strict: bool = False,
     name: str | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
+    raise_on_fail: bool = False,
 ) -> Report:
     """Verify any loss.
 
@@ -205,6 +209,8 @@ def check(
         array, when the checks of single examples are skipped).
       *arguments: for each data argument its kind (`verify.reals()`, `verify.labels(10)`), or an
         example array, around which samples are then drawn.
+      kinds: the same by name, for those that `arguments` leave out.
+      wrt: the arguments to differentiate in, by name; None for all that hold real numbers.
       claims: what mathematics says of it (`verify.convex("predictions")`).
       reference: the formula for one example in mpmath arithmetic; takes a number, an integer or a
         list for each argument, and the hyper-parameters. Without it values go unchecked.
@@ -212,30 +218,35 @@ def check(
       only: ids of the checks to run (claims are `P1`, `P2`, ...); None for all of the level.
       level: "quick" (values, kinks, edges, masks, errors, dtypes and claims) or "standard" (also
         other ways to differentiate, low precision, transformations and devices).
+      dtypes: of the inputs, for the checks that tell them apart; None for float64, float32,
+        bfloat16 and float16.
+      waive: failures that are known, as reasons by check: `{"S4": "see #12"}`, or of one dtype,
+        `{"G3.float16": "see #13"}`. They are shown as waived; what does not fail any more, fails.
       strict: also demand this library's error messages.
       name: for the report; the function's own by default.
-      seed: of all random choices.
+      seed: of all random choices; None draws one, which the report prints.
+      raise_on_fail: raise what failed, in tests.
 
     Returns:
       A `Report`.
 
     Raises:
-      TypeError: if there are more arguments than the loss takes.
-      ValueError: if `only` names a check that does not exist.
+      AssertionError: if asked to, with each failure, its input and its reproduction.
+      TypeError: if there are more arguments than the loss takes, or others.
+      ValueError: if `only` or `waive` names a check that does not exist, `dtypes` another dtype.
     """
-    kinds = [a if isinstance(a, Kind) else example(a) for a in arguments]
-    names = _positional(loss, len(kinds))
     subject = Subject(
         name or str(getattr(loss, "__name__", loss)),
         loss,
-        dict(zip(names, kinds, strict=True)),
+        signature.data(loss, arguments, kinds, wrt),
         settings=settings,
         claims=claims,
         reference=reference,
         strict=strict,
-        seed=seed,
+        seed=_seed(seed),
     )
-    return _run(subject, only, level)
+    report = _run(subject, only, level, dtypes, waive)
+    return report.raise_if_failed() if raise_on_fail else report
 
 
 def entry(
@@ -243,7 +254,9 @@ def entry(
     *,
     only: Sequence[str] | None = None,
     level: str = "standard",
-    seed: int = 0,
+    dtypes: Sequence[str] | None = None,
+    waive: Mapping[str, str] | None = None,
+    seed: int | None = 0,
 ) -> Report:
     """Verify a loss of the catalogue against everything the catalogue says of it.
 
@@ -251,7 +264,9 @@ def entry(
       name: the public name of a loss; or an entry that is not in the catalogue yet.
       only: ids of the checks to run; None for all of the level.
       level: "quick" or "standard", as for `check`.
-      seed: of all random choices.
+      dtypes: of the inputs, as for `check`.
+      waive: reasons for failures that are known, as for `check`.
+      seed: of all random choices; None draws one.
 
     Returns:
       A `Report`.
@@ -274,38 +289,46 @@ def entry(
         claims=known.claims,
         reference=known.reference,
         impossible=known.impossible,
-        seed=seed,
+        seed=_seed(seed),
     )
-    return _run(subject, only, level)
+    return _run(subject, only, level, dtypes, waive)
 
 
-def _positional(loss: Callable[..., Any], count: int) -> list[str]:
-    names = [
-        p.name
-        for p in inspect.signature(loss).parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(names) < count:
-        raise TypeError(f"check: the loss takes {len(names)} data arguments, got {count}.")
-    return names[:count]
+def _seed(seed: int | None) -> int:
+    return int(np.random.default_rng().integers(2**31)) if seed is None else seed
 
 
-def _run(subject: Subject, only: Sequence[str] | None, level: str) -> Report:
+def _run(
+    subject: Subject,
+    only: Sequence[str] | None,
+    level: str,
+    dtypes: Sequence[str] | None,
+    waive: Mapping[str, str] | None,
+) -> Report:
+    subject.dtypes = waiver.among(dtypes)
+    chosen = _chosen(subject, only, level)
+    reasons = waiver.read(waive or {}, _all(subject))
+    start = time.perf_counter()
+    findings = tuple(f for c in chosen for f in waiver.run(c, subject, reasons))
+    return Report(subject.name, findings, subject.seed, _environment(), time.perf_counter() - start)
+
+
+def _all(subject: Subject) -> list[Check]:
+    claims = [Check(f"P{i}", str(c), c.check) for i, c in enumerate(subject.claims, 1)]
+    return [*CHECKS, *claims]
+
+
+def _chosen(subject: Subject, only: Sequence[str] | None, level: str) -> list[Check]:
+    """Return the checks of a level, or those named."""
     if level not in LEVELS:
         raise ValueError(f"verify: level must be one of {LEVELS}, got {level!r}.")
-    claims = [Check(f"P{i}", str(c), c.check) for i, c in enumerate(subject.claims, 1)]
-    chosen = [*CHECKS, *claims]
-    if only is not None:
-        unknown = set(only) - {c.id for c in chosen}
-        if unknown:
-            have = ", ".join(c.id for c in chosen)
-            raise ValueError(f"verify: only must name checks among {have}, got {sorted(unknown)}.")
-        chosen = [c for c in chosen if c.id in only]
-    elif level == "quick":
-        chosen = [c for c in chosen if c.id not in _THOROUGH]
-    start = time.perf_counter()
-    findings = tuple(c(subject) for c in chosen)
-    return Report(subject.name, findings, subject.seed, _environment(), time.perf_counter() - start)
+    checks = _all(subject)
+    if only is None:
+        return [c for c in checks if level != "quick" or c.id not in _THOROUGH]
+    if unknown := set(only) - {c.id for c in checks}:
+        have = ", ".join(c.id for c in checks)
+        raise ValueError(f"verify: only must name checks among {have}, got {sorted(unknown)}.")
+    return [c for c in checks if c.id in only]
 
 
 def _environment() -> dict[str, str]:

@@ -34,14 +34,24 @@ Outcome = Iterator[str]
 
 @dataclass(frozen=True)
 class Check:
-    """A check that can be run on any subject."""
+    """A check that can be run on any subject.
+
+    Attributes:
+      id: such as `G1`.
+      title: what is checked.
+      run: yields what is wrong.
+      dtypes: those that it tells apart, of which it asks `subject.dtypes`.
+    """
 
     id: str
     title: str
     run: Callable[[Subject], Outcome]
+    dtypes: tuple[str, ...] = ()
 
     def __call__(self, subject: Subject) -> Finding:
         """Run the check; an exception inside the loss is a failure, with its first line."""
+        if self.dtypes and not set(self.dtypes) & set(subject.dtypes):
+            return Finding(self.id, self.title, "skip", ("none of the dtypes asked for",))
         try:
             said = self.said(subject)
         except Skip as reason:
@@ -73,9 +83,11 @@ def _texts(sentences: Sequence[str]) -> tuple[str, ...]:
     return tuple(map(str, sentences))
 
 
-def check(id: str, title: str) -> Callable[[Callable[[Subject], Outcome]], Check]:
+def check(
+    id: str, title: str, *, dtypes: Sequence[str] = ()
+) -> Callable[[Callable[[Subject], Outcome]], Check]:
     """Make a check of a generator function."""
-    return lambda run: Check(id, title, run)
+    return lambda run: Check(id, title, run, tuple(dtypes))
 
 
 def rows(wrong: Array, args: list[Array], say: Callable[..., str]) -> Outcome:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
-VERDICTS = ("pass", "note", "skip", "fail")
+VERDICTS = ("pass", "note", "skip", "waived", "fail")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Finding:
       check: its id, such as `G1`; claims are numbered `P1`, `P2`, ...
       title: what was checked.
       verdict: `pass`; `note` (true, and worth knowing); `skip` (not checked, with the reason);
-        `fail`.
+        `waived` (failed, and a reason was given beforehand); `fail`.
       messages: what was found, one sentence each.
       inputs: of a failure: the simplest input found at which the check fails, by argument name, a
         row each (the whole sample where no single row is at fault).
@@ -148,8 +148,8 @@ class Report:
 def junit(reports: Sequence[Report]) -> str:
     """Return several reports as one JUnit file.
 
-    A failed check is a `failure`, one that was not made a `skipped`, never a silent pass; a note is
-    a pass with its sentence as output.
+    A failed check is a `failure`, one that was not made or is waived a `skipped`, never a silent
+    pass; a note is a pass with its sentence as output.
 
     Args:
       reports: of one loss each; each becomes a `testsuite`.
@@ -164,7 +164,8 @@ def junit(reports: Sequence[Report]) -> str:
     """
     root = ElementTree.Element("testsuites")
     for report in reports:
-        counts = {"failures": report.counts["fail"], "skipped": report.counts["skip"]}
+        skipped = report.counts["skip"] + report.counts["waived"]
+        counts = {"failures": report.counts["fail"], "skipped": skipped}
         facts = {"name": report.name, "tests": len(report.findings), **counts, "errors": 0}
         facts["time"] = f"{report.seconds:.3f}"
         suite = ElementTree.SubElement(root, "testsuite", {k: str(v) for k, v in facts.items()})
@@ -183,7 +184,7 @@ def _testcase(suite: ElementTree.Element, loss: str, finding: Finding) -> None:
     if finding.verdict == "note":
         ElementTree.SubElement(case, "system-out").text = text
     elif finding.verdict != "pass":
-        tag = {"fail": "failure", "skip": "skipped"}[finding.verdict]
+        tag = "failure" if finding.verdict == "fail" else "skipped"
         first = text.partition("\n")[0]
         ElementTree.SubElement(case, tag, message=first).text = text
 

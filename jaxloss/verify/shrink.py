@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -20,6 +21,8 @@ Found = TypeVar("Found")
 MOST_ROUNDS = 40
 # How often a check that failed is run again.
 MOST_RUNS = 24
+# And for how long, where a reference or a search is slow.
+MOST_SECONDS = 10.0
 
 
 def shrink(
@@ -135,7 +138,11 @@ def smallest(
     if not first.rows or not first.counted:
         return list(simplest.values())
 
+    end = time.monotonic() + MOST_SECONDS
+
     def again(rows: list[Row]) -> tuple[Row, Fault] | None:
+        if time.monotonic() > end:
+            return None
         before = simplest[leading]
         for fault in _run(faults_of, _Trial(subject, rows, first.setting)):
             known = simplest.get(witness.kind_of(fault))

@@ -5,6 +5,7 @@ Everything that is compiled or computed to high precision is kept, because many 
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ ROWS = 32
 # Of large events (a batch of embeddings, an image) fewer rows say as much and cost less.
 ROWS_OF_LARGE_EVENTS, LARGE_EVENT = 8, 8
 HALF = ("bfloat16", "float16")
+DTYPES: tuple[str, ...] = ("float64", "float32", *HALF)
 
 
 class Call(NamedTuple):
@@ -48,6 +50,7 @@ class Subject:
       impossible: hyper-parameter values that it must refuse.
       masks: whether it takes `where`.
       rng: the source of all random choices.
+      dtypes: those under which it is verified, by the checks that tell them apart.
       calls: what was evaluated since it was last cleared.
     """
 
@@ -78,10 +81,17 @@ class Subject:
         self.strict = strict
         self.seed = seed
         self.rng = np.random.default_rng(seed)
+        self.dtypes = DTYPES
         self.calls: list[Call] = []
         self._drawn: dict[str, tuple[Array, ...]] = {}
         self._exact: dict[Any, oracle.Exact] = {}
         self._programs: dict[Any, Callable[..., Any]] = {}
+
+    def within(self, dtypes: tuple[str, ...]) -> Subject:
+        """Return the subject for some dtypes only; all that is kept is shared."""
+        other = copy.copy(self)
+        other.dtypes = dtypes
+        return other
 
     @property
     def differentiable(self) -> list[bool]:

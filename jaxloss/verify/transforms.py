@@ -12,7 +12,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxloss.verify.frame import Outcome, Skip, check
-from jaxloss.verify.subject import HALF, Subject, value_and_slopes, wide
+from jaxloss.verify.subject import DTYPES, Subject, value_and_slopes, wide
 
 Array = np.ndarray
 
@@ -83,11 +83,11 @@ def hyperparameters(subject: Subject) -> Outcome:
             yield f"d/d{name} is {s}, {setting}"
 
 
-@check("D1", "nothing is promoted, half precision is computed in float32")
+@check("D1", "nothing is promoted, half precision is computed in float32", dtypes=DTYPES)
 def dtypes(subject: Subject) -> Outcome:
     """Nothing is promoted to float64 that was not float64, with 64-bit types on or off."""
     for x64 in (False, True):
-        for dtype in (*HALF, "float32", *(("float64",) if x64 else ())):
+        for dtype in (d for d in subject.dtypes if x64 or d != "float64"):
             with jax.enable_x64(x64):
                 arrays = subject.cast(subject.draw("generic"), dtype)
                 out, slopes = jax.eval_shape(
