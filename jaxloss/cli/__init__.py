@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from jaxloss import __version__, catalog, console, demo
+from jaxloss.cli import options as verify_options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = error.args[0] if isinstance(error, KeyError) else error
         print(f"jaxloss {options.command}: {text}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"jaxloss {options.command}: interrupted", file=sys.stderr)
+        return 130
     return status
 
 
@@ -47,14 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--no-verify", action="store_true", help="print the page without checking it")
     add.set_defaults(run=_show)
 
-    add = commands.add_parser("verify", help="check losses against what the catalogue says of them")
-    add.add_argument("names", metavar="NAME", nargs="*", help="losses; all by default")
-    add.add_argument("--only", metavar="IDS", help="checks to run, such as V1,G1,M1")
-    add.add_argument("--level", default="standard", help="quick or standard (%(default)s)")
-    add.add_argument("--seed", type=int, default=0, help="of the random samples (%(default)s)")
-    add.add_argument("--json", type=Path, metavar="FILE", help="write all findings there")
-    add.add_argument("--markdown", type=Path, metavar="FILE", help="write tables for people there")
-    add.add_argument("--junit", type=Path, metavar="FILE", help="write a test report for CI there")
+    add = commands.add_parser("verify", help="check losses: of the catalogue, or your own")
+    verify_options.add_arguments(add)
     add.set_defaults(run=_verify)
     return parser
 
@@ -103,27 +99,6 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from jaxloss import verify
+    from jaxloss.cli import verify
 
-    names = options.names or catalog.names()
-    for name in names:
-        catalog.get(name)
-    only = options.only.split(",") if options.only else None
-    reports = [
-        verify.entry(name, only=only, level=options.level, seed=options.seed)
-        for name in console.track(names, "verify")
-    ]
-    rows = [(r.name, *r.counts.values(), f"{r.seconds:.1f}") for r in reports]
-    console.table(["loss", *verify.VERDICTS, "seconds"], rows, title=f"seed {options.seed}")
-    for report in reports:
-        for finding in report.failures:
-            print(f"\n{report.name} fails {finding.check}: {finding.title}")
-            print("\n".join(f"  {message}" for message in finding.messages))
-    if options.json:
-        content = [json.loads(report.to_json()) for report in reports]
-        options.json.write_text(json.dumps(content, indent=2) + "\n")
-    if options.markdown:
-        options.markdown.write_text("\n".join(report.to_markdown() for report in reports))
-    if options.junit:
-        options.junit.write_text(verify.junit(reports) + "\n")
-    return 0 if all(report.ok for report in reports) else 1
+    return verify.main(options)
