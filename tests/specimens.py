@@ -4,6 +4,8 @@ The right losses are plain JAX, written in another way than this library's, with
 them. No check may be alarmed by one.
 """
 
+import functools
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -107,6 +109,61 @@ def to_float64(p: Any, t: Any) -> Any:
     return (p - t) ** 2 * jnp.ones(p.shape)
 
 
+@jax.custom_vjp
+def clips_its_cotangent(p: Any) -> Any:
+    return p**2
+
+
+clips_its_cotangent.defvjp(lambda p: (p**2, p), lambda p, g: (2 * p * jnp.clip(g, -1, 1),))
+
+
+@jax.custom_vjp
+def infinite_inside(p: Any) -> Any:
+    return p**2
+
+
+infinite_inside.defvjp(
+    lambda p: (p**2, p), lambda p, g: (jnp.where(p == 0, g * jnp.inf * 0, 2 * p * g),)
+)
+
+
+@functools.cache
+def places(count: int) -> Any:
+    """Remember what was made while tracing, and belongs to that trace."""
+    return jnp.arange(count)
+
+
+def leaks(p: Any, t: Any) -> Any:
+    return (p - t) ** 2 + 0 * places(len(p))
+
+
+def draws_anew(p: Any, t: Any) -> Any:
+    """Ask the host, which answers differently each time."""
+    noise = lambda: np.float32(1e-3) * np.random.default_rng().random(p.shape, np.float32)
+    asked = jax.pure_callback(noise, jax.ShapeDtypeStruct(p.shape, "float32"))
+    return (p - t) ** 2 + lax.stop_gradient(asked)
+
+
+def indicator(p: Any, t: Any) -> Any:
+    return jnp.where(p > t, 1.0, 0.0)
+
+
+_CALLS = itertools.count()
+
+
+def not_twice(p: Any, t: Any) -> Any:
+    """Be another loss whenever it is traced again."""
+    return (p - t) ** 2 * (1 + 1e-2 * (next(_CALLS) % 3))
+
+
+def counts_equal_ones_once(p: Any, t: Any) -> Any:
+    return (p - t) ** 2 / jnp.sum(p[:, None] == p[None, :], axis=-1)
+
+
+def of_pairs(p: Any, t: Any) -> Any:
+    return jnp.sum((p - t) ** 2) + 0 * jnp.sum(p[:, None] - t[None, :])
+
+
 class Specimen(NamedTuple):
     """A loss, the kinds of its arguments, and the check that must reject it."""
 
@@ -184,6 +241,20 @@ WRONG = {
     "hyper-parameter static": Specimen("T3", static_delta, settings=({}, {"delta": 0.5})),
     "promotes": Specimen("D1", to_float64),
     "gathers by index": Specimen("L1", gathers, INDEXED),
+    "clips its cotangent": Specimen("G5", lambda p, t: clips_its_cotangent(p - t)),
+    "hides infinity times 0": Specimen("G5", lambda p, t: infinite_inside(p - t)),
+    "remembers its calls": Specimen("T4", not_twice),
+    "leaks a tracer": Specimen("T5", leaks),
+    "weakly typed": Specimen("T6", indicator),
+    "branches on a value": Specimen("T7", branches),
+    "asks the host": Specimen("T7", draws_anew),
+    "draws anew": Specimen("N1", draws_anew),
+    "mean of nothing": Specimen("S6", lambda p, t: jnp.mean(squared(p, t))),
+    "divided by the batch": Specimen("S6", lambda p, t: squared(p, t) / jnp.size(p) * 32),
+    "variance of one class": Specimen(
+        "S6", lambda x, y: jnp.sum(squared(x, y), -1) / (x.shape[-1] - 1), LOGITS
+    ),
+    "equal ones count once": Specimen("M3", counts_equal_ones_once),
     "negative": claimed(lambda p, t: squared(p, t) - 1e-6, verify.nonnegative()),
     "out of bounds": claimed(squared, verify.bounded(0, 10)),
     "not zero": claimed(jl.charbonnier_loss, verify.zero_at_target()),
@@ -286,6 +357,7 @@ WRONG = {
         lambda p, t, s=1.0: squared(p, t) + s * (1 - s),
         verify.equals("squared", jl.squared_error, {"s": 1.0}, approach=({"s": 0.1}, {"s": 0.5})),
     ),
+    "compares all pairs": claimed(of_pairs, verify.cost_of_order(1)),
     # These samples do not show; a search from them does.
     "negative in a dip": claimed(
         lambda p, t: squared(p, 2.5) + squared(t, -1.5) - 1e-4, verify.nonnegative()

@@ -109,3 +109,15 @@ def test_exact_derivatives_are_one_sided_at_a_kink() -> None:
     found = oracle.exact(lambda x: abs(x), [np.array([0.0, 1e-30, -2.0])], {}, [True])
     np.testing.assert_array_equal(found.left[0], [-1, 1, -1])
     np.testing.assert_array_equal(found.right[0], [1, 1, -1])
+
+
+def test_one_device_is_split_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    import specimens
+
+    monkeypatch.setattr(jax, "devices", lambda *_: [None])
+    report = verify.check(specimens.gathers, *specimens.INDEXED, only=["L1"])
+    assert report["L1"].verdict == "fail"
+    assert "Explicit" in report["L1"].messages[0] or "Sharding" in report["L1"].messages[0]
+    report = verify.check(lambda p, t: wrong(p, t), verify.reals(), verify.reals(), only=["L1"])
+    assert report["L1"].verdict == "skip"
+    assert "cannot import" in report["L1"].messages[0]

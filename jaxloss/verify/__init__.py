@@ -39,6 +39,7 @@ from jaxloss.catalog.claims import (
     by_default,
     calibrated,
     convex,
+    cost_of_order,
     decomposable,
     elicits,
     equals,
@@ -92,7 +93,19 @@ from jaxloss.catalog.kinds import (
     vectors,
     weights,
 )
-from jaxloss.verify import inputs, precise, signature, transforms, values, waiver
+from jaxloss.verify import (
+    cost,
+    devices,
+    inputs,
+    linearity,
+    precise,
+    signature,
+    sizes,
+    stages,
+    transforms,
+    values,
+    waiver,
+)
 from jaxloss.verify.checked import checked
 from jaxloss.verify.compare import Comparison, Difference, compare
 from jaxloss.verify.explain import Explanation, Step, explain_nan
@@ -124,6 +137,7 @@ __all__ = [
     "checked",
     "compare",
     "convex",
+    "cost_of_order",
     "decomposable",
     "elicits",
     "entry",
@@ -180,9 +194,12 @@ __all__ = [
 LEVELS = ("quick", "standard")
 
 # What the level "standard" adds: each of these compiles programs of its own.
-_THOROUGH = ("G1", "G2", "G3", "H1", "T1", "T2", "T3", "L1")
+_THOROUGH = ("G1", "G2", "G3", "G5", "H1", "S6", "T1", "T2", "T3", "T4", "T5", "L1", "R1")
 
-CHECKS: tuple[Check, ...] = (*values.CHECKS, *inputs.CHECKS, *transforms.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *values.CHECKS, *linearity.CHECKS, *inputs.CHECKS, *sizes.CHECKS, *transforms.CHECKS,
+    *stages.CHECKS, *devices.CHECKS, *cost.CHECKS,
+)  # fmt: skip
 
 
 def check(

@@ -208,7 +208,7 @@ def others(subject: Subject) -> Outcome:
 
 @check("M3", "examples do not see each other")
 def independent(subject: Subject) -> Outcome:
-    """Reordering the examples reorders the losses."""
+    """Reordering the examples reorders the losses, and equal examples have equal losses."""
     args = subject.draw("generic")
     order = np.random.default_rng([subject.seed, 6]).permutation(len(args[0]))
     for setting in subject.settings:
@@ -218,6 +218,11 @@ def independent(subject: Subject) -> Outcome:
         moved = subject.value([a[order] for a in args], setting)
         wrong = np.abs(moved - value[order]) > 1e-5 * (1e-3 + np.abs(moved))
         yield from rows(wrong, args, lambda i, a=moved, b=value: f"{a[i]} after reordering")
+        twice = np.arange(len(args[0])) // 2
+        doubled = subject.value([a[twice] for a in args], setting)
+        wrong = np.abs(doubled - value[twice]) > 1e-5 * (1e-3 + np.abs(doubled))
+        say = lambda i, a=doubled, b=value[twice]: f"{a[i]} instead of {b[i]} beside its double"
+        yield from rows(wrong, [a[twice] for a in args], say)
 
 
 @check("E1", "shapes and dtypes that do not fit are refused by name")

@@ -8,8 +8,6 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
 
 from jaxloss.verify.frame import Outcome, Skip, check
 from jaxloss.verify.subject import DTYPES, Subject, value_and_slopes, wide
@@ -17,7 +15,7 @@ from jaxloss.verify.subject import DTYPES, Subject, value_and_slopes, wide
 Array = np.ndarray
 
 
-def _differs(got: Any, expected: Any) -> bool:
+def differs(got: Any, expected: Any) -> bool:
     """Tell whether two float32 results differ by more than the order of summation explains."""
     got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     if got.shape != expected.shape:
@@ -37,7 +35,7 @@ def jitted(subject: Subject) -> Outcome:
     setting = subject.default
     # As most will call it: without a mask, and without the hyper-parameters that have defaults.
     eager = subject.loss(*arrays, **setting)
-    if _differs(subject.value(subject.draw("generic"), setting), eager):
+    if differs(subject.value(subject.draw("generic"), setting), eager):
         yield f"jit changes the value, {setting}"
 
 
@@ -52,7 +50,7 @@ def mapped(subject: Subject) -> Outcome:
     if batch.ndim == 0:
         raise Skip("the loss returns one number for the whole batch")
     single = jax.vmap(lambda *a: subject.loss(*a, **setting))
-    if _differs(jax.jit(single)(*arrays), batch):
+    if differs(jax.jit(single)(*arrays), batch):
         yield f"vmap changes the value, {setting}"
 
 
@@ -104,37 +102,4 @@ def dtypes(subject: Subject) -> Outcome:
                     yield f"{dtype} in, gradient {s.dtype}{', 64-bit types on' if x64 else ''}"
 
 
-@check("L1", "split over devices it is the same: auto and explicit meshes, shard_map")
-def sharded(subject: Subject) -> Outcome:
-    """Per-example losses need no word about devices."""
-    count = len(jax.devices())
-    if count < 2:
-        raise Skip("one device only")
-    arrays = _arrays(subject)
-    if any(a.ndim == 0 or len(a) % count for a in arrays):
-        raise Skip("the arguments share no batch axis that the devices divide")
-    setting = subject.default
-    expected = subject.evaluate(subject.draw("generic"), setting)
-    if expected[0].ndim == 0:
-        raise Skip("the loss returns one number for the whole batch")
-    both = value_and_slopes(subject, subject.bound(setting))
-    hyper = subject.hyper(setting, "float32")
-    work = lambda *a: both(list(a), hyper)
-    for kind in (AxisType.Auto, AxisType.Explicit):
-        mesh = jax.make_mesh((count,), ("batch",), axis_types=(kind,))
-        placed = [jax.device_put(a, NamedSharding(mesh, P("batch"))) for a in arrays]
-        yield from _same(jax.jit(work)(*placed), expected, subject, f"{kind.name} mesh")
-        if kind is AxisType.Auto:
-            split = jax.shard_map(work, mesh=mesh, in_specs=P("batch"), out_specs=P("batch"))
-            yield from _same(jax.jit(split)(*placed), expected, subject, "shard_map")
-
-
-def _same(got: Any, expected: Any, subject: Subject, how: str) -> Outcome:
-    if _differs(got[0], expected[0]):
-        yield f"{how}: another value"
-    kept = [s for s, d in zip(expected[1], subject.differentiable, strict=True) if d]
-    if any(_differs(a, b) for a, b in zip(got[1], kept, strict=True)):
-        yield f"{how}: another gradient"
-
-
-CHECKS = (jitted, mapped, hyperparameters, dtypes, sharded)
+CHECKS = (jitted, mapped, hyperparameters, dtypes)

@@ -2,9 +2,11 @@
 
 `size`: how large a loss is · `slope`: how it changes · `invariance`: what leaves it unchanged ·
 `relation`: to other formulas and to parts of a batch · `prediction`: what it is least at ·
+`cost`: what it costs ·
 `general`: anything else, and restrictions · `frame`: what a claim is · `search`: its worst case.
 """
 
+from jaxloss.catalog.claims.cost import cost_of_order
 from jaxloss.catalog.claims.frame import EPSILON, MODES, Claim, Fault, Subject, samples, violations
 from jaxloss.catalog.claims.general import by_default, holds
 from jaxloss.catalog.claims.invariance import (
@@ -47,6 +49,7 @@ __all__ = [
     "by_default",
     "calibrated",
     "convex",
+    "cost_of_order",
     "decomposable",
     "elicits",
     "equals",

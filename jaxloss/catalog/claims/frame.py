@@ -46,6 +46,9 @@ class Subject(Protocol):
     ) -> tuple[Array, list[Array]]:
         """Return losses and gradients."""
 
+    def bound(self, setting: Setting) -> Any:
+        """Return the loss with the hyper-parameters that are no numbers put in."""
+
     def program(self, build: Any, setting: Setting) -> Any:
         """Return `jax.jit(build(self, loss))`, compiled once."""
 
