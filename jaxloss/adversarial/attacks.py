@@ -17,6 +17,7 @@ Conventions shared by all of them:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -270,7 +271,7 @@ def _unit(x: Array) -> Array:
 
 
 def _flat(x: Array) -> Array:
-    return x.reshape(x.shape[0], -1)
+    return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
 def _random_unit_ball(key: Array, like: Array, norm: str) -> Array:

@@ -16,6 +16,7 @@ Conventions shared by every function of this module:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -237,7 +238,7 @@ def _gradients(function: str, critic: Critic, batch: Array) -> Array:
             raise arguments.reject(function, "critic", expected, f"shape {jnp.shape(values)}")
         return jnp.sum(values)
 
-    return jax.grad(total)(batch).reshape(batch.shape[0], -1)
+    return jax.grad(total)(batch).reshape(batch.shape[0], math.prod(batch.shape[1:]))
 
 
 def _half_square(gradients: Array) -> Array:
