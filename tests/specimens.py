@@ -249,7 +249,7 @@ WRONG = {
     "branches on a value": Specimen("T7", branches),
     "asks the host": Specimen("T7", draws_anew),
     "draws anew": Specimen("N1", draws_anew),
-    "mean of nothing": Specimen("S6", lambda p, t: jnp.mean(squared(p, t))),
+    "counts in Python": Specimen("S6", lambda p, t: squared(p, t) * (1 / len(p)) * len(p)),
     "divided by the batch": Specimen("S6", lambda p, t: squared(p, t) / jnp.size(p) * 32),
     "variance of one class": Specimen(
         "S6", lambda x, y: jnp.sum(squared(x, y), -1) / (x.shape[-1] - 1), LOGITS

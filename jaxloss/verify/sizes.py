@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxloss.verify.frame import Outcome, Skip, check
+from jaxloss.verify.frame import Note, Outcome, Skip, check
 from jaxloss.verify.subject import Subject
 
 Array = np.ndarray
@@ -19,7 +19,7 @@ def smallest(subject: Subject) -> Outcome:
     """One example has the loss it has in a batch; none gives none, never NaN.
 
     One class, or one item, gives something finite. A `ValueError` that says why it cannot is as
-    good.
+    good; of one class so is a `TypeError`, where other shapes are built in.
     """
     args = subject.draw("generic")
     if len({len(a) if a.ndim else 0 for a in args}) != 1:
@@ -30,9 +30,11 @@ def smallest(subject: Subject) -> Outcome:
     each = whole.ndim and len(whole) == len(args[0])
     if each and isinstance(one, list) and not np.allclose(one[0], whole[:1], 1e-5, 1e-8):
         yield f"one example: {one[0]} alone, {whole[:1]} in a batch"
-    yield from _complaints("no example", _tried(subject, [a[:0] for a in args]))
+    none = _complaints("no example", _tried(subject, [a[:0] for a in args]))
+    # Of the mean over a batch, which is one number, some say that it is NaN.
+    yield from none if whole.ndim else map(Note, none)
     if single := _of_one_class(args):
-        yield from _complaints("one class", _tried(subject, single))
+        yield from _complaints("one class", _tried(subject, single, TypeError))
 
 
 def _complaints(what: str, found: list[Array] | str | None) -> Outcome:
@@ -42,15 +44,17 @@ def _complaints(what: str, found: list[Array] | str | None) -> Outcome:
         yield f"{what}: value {found[0]}, gradient {found[1:]}"
 
 
-def _tried(subject: Subject, args: list[Array]) -> list[Array] | str | None:
+def _tried(
+    subject: Subject, args: list[Array], *refusals: type[Exception]
+) -> list[Array] | str | None:
     """Return value and gradient, None if they were refused, or what went wrong instead."""
     arrays = subject.cast(args, "float32")
     program = subject.program(_value_and_slope, subject.default)
     try:
         found = program(arrays, subject.hyper(subject.default, "float32"))
-    except ValueError:
-        return None
     except Exception as error:
+        if isinstance(error, (ValueError, *refusals)):
+            return None
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     return [np.asarray(array) for array in found]
 
