@@ -178,9 +178,11 @@ def _behind(
     value, slopes = subject.evaluate(dirty, setting, where=where)
     kind_of_mask = f"mask of shape {where.shape}{under(setting)}"
     gone = ~_visible(where, value.ndim)
+    # A mask of examples covers all the numbers of a loss that has several for one.
+    covered = gone.reshape(gone.shape + (1,) * (value.ndim - gone.ndim))
     wrong = [
         (value != clean[0], "garbage behind it changes the value"),
-        (gone & (value != 0), f"value {value[gone]} where masked"),
+        (covered & (value != 0), f"value {value[gone]} where masked"),
     ]
     for name, slope, before, unseen in zip(subject.names, slopes, clean[1], hidden, strict=True):
         wrong.append((slope != before, f"garbage behind it changes d/d{name}"))
