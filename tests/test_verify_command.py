@@ -12,6 +12,7 @@ import jaxloss as jl
 from jaxloss import cli, verify
 from jaxloss.catalog import claims, kinds
 from jaxloss.cli import baseline, build, request
+from jaxloss.verify import files
 
 REALS = (verify.reals(), verify.reals())
 
@@ -140,7 +141,7 @@ def test_own_and_catalogued_losses_may_be_mixed(mine: str, tmp_path: Path) -> No
     file = tmp_path / "found.json"
     call = ["verify", "l2_loss", f"{mine}:root", *OWN, "--only", "D1", "--seed", "random"]
     assert cli.main([*call, "--json", str(file)]) == 0
-    found = baseline.read(file)
+    found = files.read(file)
     assert [r.name for r in found] == ["l2_loss", f"{mine}:root"]
     assert found[0].seed == found[1].seed
 
@@ -158,7 +159,7 @@ def test_only_new_failures_count_beside_a_baseline(
     assert cli.main([*call, "--only", "S1,P1"]) == 1
     assert f"{mine}:root fails P1: homogeneous of degree 2" in capsys.readouterr().out
     failed = (verify.Finding("D1", "dtypes", "fail"),)
-    baseline.write([verify.Report("l2_loss", failed, 0)], tmp_path / "known.json")
+    files.write([verify.Report("l2_loss", failed, 0)], tmp_path / "known.json")
     assert cli.main(["verify", "l2_loss", "--only", "D1", *known]) == 0
     assert "l2_loss no longer fails D1: --update-baseline takes" in capsys.readouterr().out
 
@@ -169,13 +170,13 @@ def test_a_baseline_keeps_what_was_not_verified_again(tmp_path: Path) -> None:
     better = verify.Report("a", finding("pass"), 0)
     file = tmp_path / "known.json"
     baseline.update([better], [first, second], file)
-    assert baseline.read(file) == [second, better]
+    assert files.read(file) == [second, better]
     changes = baseline.changes([better, second], [first])
     assert changes == baseline.Changes([("b", "convex")], [], [("a", "convex")])
     for other in ("", '{"name": 3}', '[{"name": 3}]', "[3]"):
         file.write_text(other)
         with pytest.raises(ValueError, match="holds no reports"):
-            baseline.read(file)
+            files.read(file)
 
 
 @pytest.mark.parametrize(
@@ -239,11 +240,11 @@ def test_losses_are_verified_in_several_processes_in_order(
     mine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = ["hinge_loss", "l2_loss", f"{mine}:root"]
-    files = [tmp_path / "one.json", tmp_path / "two.json"]
-    for jobs, file in zip(("1", "2"), files, strict=True):
+    written = [tmp_path / "one.json", tmp_path / "two.json"]
+    for jobs, file in zip(("1", "2"), written, strict=True):
         call = ["verify", *names, *OWN, "--only", "S1", "--jobs", jobs, "--json", str(file)]
         assert cli.main(call) == 1
-    one, two = map(baseline.read, files)
+    one, two = map(files.read, written)
     assert [r.name for r in one] == names and [r.findings for r in one] == [r.findings for r in two]
 
 

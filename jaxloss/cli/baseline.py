@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxloss.verify import Finding, Report
+from jaxloss.verify import Finding, Report, files
 
 Key = tuple[str, str]
 
@@ -27,29 +26,10 @@ class Changes:
     fixed: list[Key]
 
 
-def write(reports: Sequence[Report], file: Path) -> None:
-    """Write reports as JSON."""
-    content = [json.loads(report.to_json()) for report in reports]
-    file.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def read(file: Path) -> list[Report]:
-    """Read the reports that `write` has written.
-
-    Raises:
-      ValueError: if the file holds something else.
-    """
-    try:
-        contents = json.loads(file.read_text())
-        return [Report.from_json(json.dumps(contents[i])) for i in range(len(contents))]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} holds no reports: {error!r}") from error
-
-
 def update(reports: Sequence[Report], before: Sequence[Report], file: Path) -> None:
     """Write reports, with those from before of losses that were not verified again."""
     names = {report.name for report in reports}
-    write([*(r for r in before if r.name not in names), *reports], file)
+    files.write([*(r for r in before if r.name not in names), *reports], file)
 
 
 def changes(reports: Sequence[Report], before: Sequence[Report]) -> Changes:

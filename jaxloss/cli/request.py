@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxloss import catalog, verify
 from jaxloss.cli import build
-from jaxloss.verify import Report
+from jaxloss.verify import Report, waiver
 
 # Fewer losses are verified sooner than another process has started.
 FEW = 4
@@ -103,11 +103,11 @@ def requests(options: argparse.Namespace) -> list[Request]:
     split = lambda text: text.split(",") if text else None
     call = {"only": split(options.only), "level": options.level, "dtypes": split(options.dtypes)}
     call["seed"] = _seed(options.seed)
-    waivers = [_pair(text, "--waive") for text in options.waive]
-    if strangers := {key.rpartition(":")[0] for key, _ in waivers} - {"", *targets}:
+    waive = dict(_pair(text, "--waive") for text in options.waive)
+    if strangers := {key.rpartition(":")[0] for key in waive} - {"", *targets}:
         raise ValueError(f"--waive names {', '.join(strangers)}, which is not verified")
     return [
-        Request(target, {**call, "waive": _of(target, waivers)}, own).checked()
+        Request(target, {**call, "waive": waiver.of(target, waive)}, own).checked()
         for target in targets
     ]
 
@@ -117,12 +117,6 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     if not given:
         raise ValueError(f"{option} must be NAME=..., got {text!r}")
     return key, value
-
-
-def _of(target: str, waivers: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return the waivers of a loss: those that name it, and those that name none."""
-    split = [(*key.rpartition(":")[::2], reason) for key, reason in waivers]
-    return {check: reason for loss, check, reason in split if loss in ("", target)}
 
 
 def _seed(text: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from jaxloss import console, verify
 from jaxloss.cli import baseline, request
-from jaxloss.verify import Finding, Report
+from jaxloss.verify import Finding, Report, files
 
 
 def main(options: argparse.Namespace) -> int:
@@ -39,7 +39,7 @@ def _before(options: argparse.Namespace) -> list[Report]:
         return []
     if options.update_baseline and not options.baseline.exists():
         return []
-    return baseline.read(options.baseline)
+    return files.read(options.baseline)
 
 
 def _table(reports: Sequence[Report]) -> None:
@@ -55,9 +55,6 @@ def _failure(report: Report, finding: Finding, *, known: bool) -> None:
 
 
 def _write(options: argparse.Namespace, reports: Sequence[Report]) -> None:
-    if options.json:
-        baseline.write(reports, options.json)
-    if options.markdown:
-        options.markdown.write_text("\n".join(report.to_markdown() for report in reports))
-    if options.junit:
-        options.junit.write_text(verify.junit(reports) + "\n")
+    for file, format in ((options.json, "json"), (options.markdown, "md"), (options.junit, "xml")):
+        if file:
+            files.write(reports, file, format)

@@ -28,7 +28,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxloss import catalog
@@ -111,7 +110,8 @@ from jaxloss.verify.compare import Comparison, Difference, compare
 from jaxloss.verify.explain import Explanation, Step, explain_nan
 from jaxloss.verify.frame import Check
 from jaxloss.verify.gradients import assert_gradients
-from jaxloss.verify.report import VERDICTS, Finding, Report, junit
+from jaxloss.verify.parametrize import parametrize
+from jaxloss.verify.report import VERDICTS, Finding, Report, environment, junit
 from jaxloss.verify.subject import Subject
 
 __all__ = [
@@ -163,6 +163,7 @@ __all__ = [
     "no_gradient",
     "nonnegative",
     "one_hot",
+    "parametrize",
     "permutation_equivariant",
     "permutation_invariant",
     "points",
@@ -252,10 +253,12 @@ def check(
       TypeError: if there are more arguments than the loss takes, or others.
       ValueError: if `only` or `waive` names a check that does not exist, `dtypes` another dtype.
     """
-    subject = Subject(
-        name or str(getattr(loss, "__name__", loss)),
+    subject = signature.subject(
         loss,
-        signature.data(loss, arguments, kinds, wrt),
+        *arguments,
+        kinds=kinds,
+        wrt=wrt,
+        name=name,
         settings=settings,
         claims=claims,
         reference=reference,
@@ -297,18 +300,7 @@ def entry(
       True
     """
     known = name if isinstance(name, catalog.Entry) else catalog.get(name)
-    required = dict(known.required)
-    subject = Subject(
-        known.name,
-        known.specimen or known.loss,
-        known.arguments,
-        settings=[required, *({**required, **s} for s in known.settings)],
-        claims=known.claims,
-        reference=known.reference,
-        impossible=known.impossible,
-        seed=_seed(seed),
-    )
-    return _run(subject, only, level, dtypes, waive)
+    return _run(Subject.of(known, _seed(seed)), only, level, dtypes, waive)
 
 
 def _seed(seed: int | None) -> int:
@@ -323,35 +315,27 @@ def _run(
     waive: Mapping[str, str] | None,
 ) -> Report:
     subject.dtypes = waiver.among(dtypes)
-    chosen = _chosen(subject, only, level)
-    reasons = waiver.read(waive or {}, _all(subject))
+    checks = chosen(subject, only, level)
+    reasons = waiver.read(waive or {}, all_checks(subject))
     start = time.perf_counter()
-    findings = tuple(f for c in chosen for f in waiver.run(c, subject, reasons))
-    return Report(subject.name, findings, subject.seed, _environment(), time.perf_counter() - start)
+    findings = tuple(f for c in checks for f in waiver.run(c, subject, reasons))
+    return Report(subject.name, findings, subject.seed, environment(), time.perf_counter() - start)
 
 
-def _all(subject: Subject) -> list[Check]:
+def all_checks(subject: Subject) -> list[Check]:
+    """Return the checks there are, and the claims of a subject as `P1`, `P2`, ..."""
     claims = [Check(f"P{i}", str(c), c.check) for i, c in enumerate(subject.claims, 1)]
     return [*CHECKS, *claims]
 
 
-def _chosen(subject: Subject, only: Sequence[str] | None, level: str) -> list[Check]:
+def chosen(subject: Subject, only: Sequence[str] | None, level: str) -> list[Check]:
     """Return the checks of a level, or those named."""
     if level not in LEVELS:
         raise ValueError(f"verify: level must be one of {LEVELS}, got {level!r}.")
-    checks = _all(subject)
+    checks = all_checks(subject)
     if only is None:
         return [c for c in checks if level != "quick" or c.id not in _THOROUGH]
     if unknown := set(only) - {c.id for c in checks}:
         have = ", ".join(c.id for c in checks)
         raise ValueError(f"verify: only must name checks among {have}, got {sorted(unknown)}.")
     return [c for c in checks if c.id in only]
-
-
-def _environment() -> dict[str, str]:
-    return {
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-        "backend": jax.default_backend(),
-        "devices": str(len(jax.devices())),
-    }

@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
+import jax
+import numpy as np
+
 VERDICTS = ("pass", "note", "skip", "waived", "fail")
 
 
@@ -143,6 +146,16 @@ class Report:
             yield f"  {f.verdict:4}  {f.check:3}  {f.title}"
             yield from (f"              {m}" for m in f.messages)
             yield from f.repro.splitlines() if repro else ()
+
+
+def environment() -> dict[str, str]:
+    """Return the versions and devices on which something was found."""
+    return {
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "backend": jax.default_backend(),
+        "devices": str(len(jax.devices())),
+    }
 
 
 def junit(reports: Sequence[Report]) -> str:

@@ -1,4 +1,4 @@
-"""Which arguments of a loss are data, and of what kind."""
+"""Which arguments of a function are data, and of what kind: a subject to be verified."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from jaxloss.catalog.kinds import Kind, example
+from jaxloss.verify.subject import Subject
 
 
 def data(
@@ -45,6 +46,20 @@ def data(
         )
     found = {n: k if isinstance(k := given[n], Kind) else example(k) for n in names}
     return found if wrt is None else _moving(found, wrt)
+
+
+def subject(
+    loss: Callable[..., Any],
+    *arguments: Any,
+    kinds: Mapping[str, Any] | None = None,
+    wrt: Sequence[str] | None = None,
+    name: str | None = None,
+    strict: bool = False,
+    **facts: Any,
+) -> Subject:
+    """Return a loss with the kinds of its arguments, and what else is known of it."""
+    title = name or str(getattr(loss, "__name__", loss))
+    return Subject(title, loss, data(loss, arguments, kinds, wrt), strict=strict, **facts)
 
 
 def _moving(kinds: dict[str, Kind], wrt: Sequence[str]) -> dict[str, Kind]:

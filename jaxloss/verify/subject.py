@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxloss.catalog.claims import Claim
+from jaxloss.catalog.entry import Entry
 from jaxloss.catalog.kinds import Kind, grid
 from jaxloss.verify import oracle
 
@@ -92,6 +93,21 @@ class Subject:
         other = copy.copy(self)
         other.dtypes = dtypes
         return other
+
+    @classmethod
+    def of(cls, entry: Entry, seed: int = 0) -> Subject:
+        """Return an entry of the catalogue with everything the catalogue says of it."""
+        required = dict(entry.required)
+        return cls(
+            entry.name,
+            entry.specimen or entry.loss,
+            entry.arguments,
+            settings=[required, *({**required, **s} for s in entry.settings)],
+            claims=entry.claims,
+            reference=entry.reference,
+            impossible=entry.impossible,
+            seed=seed,
+        )
 
     @property
     def differentiable(self) -> list[bool]:

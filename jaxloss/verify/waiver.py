@@ -36,6 +36,12 @@ def read(waive: Mapping[str, str], checks: Sequence[Check]) -> dict[tuple[str, s
     return found
 
 
+def of(loss: str, waive: Mapping[str, str]) -> dict[str, str]:
+    """Return the waivers of a loss: those that name it, as `"loss:S4"` does, or none."""
+    split = [(*key.rpartition(":")[::2], reason) for key, reason in waive.items()]
+    return {check: reason for name, check, reason in split if name in ("", loss)}
+
+
 def run(
     check: Check, subject: Subject, reasons: Mapping[tuple[str, str], str]
 ) -> Iterator[Finding]:
