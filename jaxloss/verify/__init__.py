@@ -98,6 +98,7 @@ from jaxloss.verify import (
     inputs,
     linearity,
     precise,
+    rounding,
     signature,
     sizes,
     stages,
@@ -192,13 +193,13 @@ __all__ = [
     "zero_at_target",
 ]
 
-LEVELS = ("quick", "standard")
+LEVELS = ("quick", "standard", "exhaustive")
 
 # What the level "standard" adds: each of these compiles programs of its own.
 _THOROUGH = ("G1", "G2", "G3", "G5", "H1", "S6", "T1", "T2", "T3", "T4", "T5", "L1", "R1")
 
 CHECKS: tuple[Check, ...] = (
-    *values.CHECKS, *linearity.CHECKS, *inputs.CHECKS, *sizes.CHECKS, *transforms.CHECKS,
+    *values.CHECKS, *rounding.CHECKS, *linearity.CHECKS, *inputs.CHECKS, *sizes.CHECKS, *transforms.CHECKS,
     *stages.CHECKS, *devices.CHECKS, *cost.CHECKS,
 )  # fmt: skip
 
@@ -314,7 +315,7 @@ def _run(
     dtypes: Sequence[str] | None,
     waive: Mapping[str, str] | None,
 ) -> Report:
-    subject.dtypes = waiver.among(dtypes)
+    subject.dtypes, subject.level = waiver.among(dtypes), level
     checks = chosen(subject, only, level)
     reasons = waiver.read(waive or {}, all_checks(subject))
     start = time.perf_counter()

@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxloss.catalog.claims.frame import Fault, show
 from jaxloss.verify import repro, shrink, witness
+from jaxloss.verify.precise import Declined
 from jaxloss.verify.report import Finding
 from jaxloss.verify.subject import Subject
 
@@ -54,7 +55,7 @@ class Check:
             return Finding(self.id, self.title, "skip", ("none of the dtypes asked for",))
         try:
             said = self.said(subject)
-        except Skip as reason:
+        except (Skip, Declined) as reason:
             return Finding(self.id, self.title, "skip", (str(reason),))
         except Exception as error:
             return self._failed([witness.raised(error, subject)], subject)

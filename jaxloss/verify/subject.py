@@ -18,7 +18,7 @@ import numpy as np
 from jaxloss.catalog.claims import Claim
 from jaxloss.catalog.entry import Entry
 from jaxloss.catalog.kinds import Kind, grid
-from jaxloss.verify import oracle
+from jaxloss.verify import oracle, unrounded
 
 Array = np.ndarray
 
@@ -50,6 +50,7 @@ class Subject:
       reference: its formula in mpmath arithmetic, or None.
       impossible: hyper-parameter values that it must refuse.
       masks: whether it takes `where`.
+      level: how thoroughly it is verified.
       rng: the source of all random choices.
       dtypes: those under which it is verified, by the checks that tell them apart.
       calls: what was evaluated since it was last cleared.
@@ -67,6 +68,7 @@ class Subject:
         impossible: Mapping[str, Sequence[Any]] | None = None,
         strict: bool = True,
         seed: int = 0,
+        level: str = "standard",
     ) -> None:
         """Collect what is known; nothing is computed yet."""
         self.name, self.loss, self.arguments = name, loss, dict(arguments)
@@ -81,6 +83,7 @@ class Subject:
         self.masks = "where" in inspect.signature(loss).parameters
         self.strict = strict
         self.seed = seed
+        self.level = level
         self.rng = np.random.default_rng(seed)
         self.dtypes = DTYPES
         self.calls: list[Call] = []
@@ -244,15 +247,47 @@ class Subject:
     def exact(
         self, mode: str, setting: Mapping[str, Any], args: Sequence[Array] | None = None
     ) -> oracle.Exact:
-        """Return the reference's values and one-sided derivatives on the rows of a mode."""
-        assert self.reference is not None
+        """Return values and one-sided derivatives on the rows of a mode.
+
+        They are the reference's, or without one those of the loss itself in high precision.
+        """
         key = (mode, repr(setting))
         if key not in self._exact:
             rows = self.draw(mode) if args is None else args
             # The loss sees its hyper-parameters in float32, and so must the reference.
             rounded = rounded_setting(setting)
-            self._exact[key] = oracle.exact(self.reference, rows, rounded, self.differentiable)
+            self._exact[key] = (
+                oracle.exact(self.reference, rows, rounded, self.differentiable)
+                if self.reference
+                else unrounded.exact(self, rows, rounded)
+            )
         return self._exact[key]
+
+    def unrounded(
+        self,
+        mode: str,
+        setting: Mapping[str, Any],
+        dtype: str = "float32",
+        args: Sequence[Array] | None = None,
+    ) -> oracle.Exact:
+        """Return the loss and the gradient autodiff gives of it, both without rounding."""
+        key = (mode, repr(setting), dtype)
+        if key not in self._exact:
+            rows = self.draw(mode) if args is None else args
+            self._exact[key] = unrounded.rounded(self, rows, rounded_setting(setting), dtype)
+        return self._exact[key]
+
+    @functools.cached_property
+    def apart(self) -> bool:
+        """Whether there is one value, or more, for each row, and none depends on another row."""
+        args = self.draw("generic")
+        value = self.value(args, self.default, "float64")
+        if value.ndim == 0 or len(value) != len(args[0]):
+            return False
+        return all(
+            np.allclose(self.value(_all_but(args, i), self.default, "float64")[i], value[i], 1e-12)
+            for i in (0, -1)
+        )
 
     @property
     def default(self) -> dict[str, Any]:
@@ -268,6 +303,14 @@ class Subject:
     def ends(self) -> list[dict[str, Any]]:
         """The first and the last setting."""
         return self.settings if len(self.settings) < 2 else [self.settings[0], self.settings[-1]]
+
+
+def _all_but(args: Sequence[Array], i: int) -> list[Array]:
+    """Return rows of which only the i-th is what it was: the others come in another order."""
+    moved = [np.roll(a, 1, axis=0) for a in args]
+    for m, a in zip(moved, args, strict=True):
+        m[i] = a[i]
+    return moved
 
 
 def _numeric_defaults(loss: Callable[..., Any], names: set[str]) -> dict[str, float]:

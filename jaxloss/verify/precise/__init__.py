@@ -26,11 +26,12 @@ import jax.numpy as jnp
 import numpy as np
 from mpmath import mp, mpf
 
-from jaxloss.verify.precise.arithmetic import PRECISE, Unsupported, is_float, lift
+from jaxloss.verify.precise.arithmetic import PRECISE, Declined, Unsupported, is_float, lift
 from jaxloss.verify.precise.rules import boxed, elementwise
 from jaxloss.verify.walk import walk
 
 __all__ = [
+    "Declined",
     "Program",
     "Unsettled",
     "Unsupported",
@@ -54,7 +55,7 @@ DIFFERENCES = (120, 400, 800)
 STEP, STEP_AT_ZERO = mpf(10) ** -25, mpf(10) ** -60
 
 
-class Unsettled(ArithmeticError):
+class Unsettled(Declined):
     """A result that depends on the precision, however high."""
 
 

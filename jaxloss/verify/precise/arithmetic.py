@@ -20,8 +20,16 @@ from jaxloss.verify.walk import Arithmetic, as_array
 Array = np.ndarray
 
 
-class Unsupported(NotImplementedError):
-    """A primitive for which there is no rule; the message is its name."""
+class Declined(ArithmeticError):
+    """Why something cannot be evaluated in high precision."""
+
+
+class Unsupported(Declined):
+    """A primitive for which there is no rule."""
+
+    def __init__(self, name: str) -> None:
+        """Name the primitive."""
+        super().__init__(f"primitive {name} has no rule in high precision")
 
 
 def is_float(dtype: Any) -> bool:

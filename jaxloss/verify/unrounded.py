@@ -1,0 +1,134 @@
+"""A subject's loss without rounding: its values, its gradient, and its slopes from either side.
+
+What a check asks a reference formula, where there is one, it can ask the loss's own operations in
+high precision (see `jaxloss.verify.precise`). Rows are evaluated together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from mpmath import mpf
+
+from jaxloss.verify import oracle, precise
+
+if TYPE_CHECKING:
+    from jaxloss.verify.subject import Subject
+
+Array = np.ndarray
+Setting = Mapping[str, Any]
+
+# Of all arguments together, for one row.
+MOST_NUMBERS = 200
+# Where rows depend on each other one entry is moved at a time, and so fewer of them.
+MOST_MOVES = 16
+# A slope that a step of 1e-25 makes is that of a jump.
+STEEPEST = 1e15
+
+
+def program(
+    subject: Subject, setting: Setting, dtype: str, args: Sequence[Array], build: Any
+) -> precise.Program:
+    """Trace `build(loss)` in a dtype at some rows."""
+    size = sum(a[:1].size for a in args)
+    if size > MOST_NUMBERS:
+        raise precise.Declined(f"an example of {size} numbers is too large for high precision")
+    with jax.enable_x64(dtype == "float64"):
+        hyper, arrays = subject.hyper(setting, dtype), subject.cast(args, dtype)
+        loss = lambda *rows: subject.bound(setting)(*rows, **hyper)
+        return precise.Program(build(loss), *arrays, dtype=dtype)
+
+
+def value_and_gradient(
+    subject: Subject, args: Sequence[Array], setting: Setting, dtype: str = "float64"
+) -> tuple[Array, list[Array]]:
+    """Return the losses and the gradient that autodiff gives of their sum, as mpmath's numbers.
+
+    Args:
+      subject: whose loss is evaluated.
+      args: `[n, *event]` each.
+      setting: hyper-parameters.
+      dtype: in which the loss believes to work.
+    """
+    chosen = [i for i, d in enumerate(subject.differentiable) if d]
+
+    def build(loss: Callable[..., Any]) -> Callable[..., Any]:
+        total = lambda *rows: (jnp.sum(value := loss(*rows)), value)
+        if not chosen:
+            return lambda *rows: [loss(*rows)]
+        derive = jax.value_and_grad(total, chosen, has_aux=True)
+
+        def both(*rows: Any) -> list[Any]:
+            (_, value), slopes = derive(*rows)
+            return [value, *slopes]
+
+        return both
+
+    value, *slopes = precise.settled(program(subject, setting, dtype, args, build))
+    filled = iter(slopes)
+    flat = lambda a: np.full(np.shape(a), mpf(0))
+    moves = zip(subject.differentiable, args, strict=True)
+    return value, [next(filled) if d else flat(a) for d, a in moves]
+
+
+def rounded(subject: Subject, args: Sequence[Array], setting: Setting, dtype: str) -> oracle.Exact:
+    """Return the losses and the gradient that autodiff gives, with all bits of float64."""
+    value, slopes = value_and_gradient(subject, args, setting, dtype)
+    slopes = [np.asarray(s, np.float64) for s in slopes]
+    return oracle.Exact(np.asarray(value, np.float64), slopes, slopes)
+
+
+def exact(
+    subject: Subject, args: Sequence[Array], setting: Setting, most: int = oracle.MOST_ENTRIES
+) -> oracle.Exact:
+    """Return the losses and their slopes from either side, which autodiff has no part in.
+
+    Args:
+      subject: whose loss is evaluated.
+      args: `[n, *event]` each.
+      setting: hyper-parameters.
+      most: in how many entries of an event to differentiate; the others are NaN.
+    """
+    per_row = subject.apart
+
+    def build(loss: Callable[..., Any]) -> Callable[..., Any]:
+        def totals(*rows: Any) -> Any:
+            value = loss(*rows)
+            axes = tuple(range(1, value.ndim)) if per_row else None
+            return [jnp.sum(value, axes), value]
+
+        return totals
+
+    traced = program(subject, setting, "float64", args, build)
+    value = np.asarray(precise.settled(traced)[1], np.float64)
+    sides = [
+        _both_sides(traced, k, most, per_row)
+        if moves
+        else (np.zeros(np.shape(args[k])), np.zeros(np.shape(args[k])))
+        for k, moves in enumerate(subject.differentiable)
+    ]
+    return oracle.Exact(value, [s[0] for s in sides], [s[1] for s in sides])
+
+
+def _both_sides(traced: precise.Program, k: int, most: int, per_row: bool) -> tuple[Array, Array]:
+    shape = np.shape(traced.given[k])
+    left, right = np.full(shape, np.nan), np.full(shape, np.nan)
+    rng = np.random.default_rng(shape[0])
+    entries = list(np.ndindex(shape[1:] if per_row else shape))
+    for i in rng.permutation(len(entries))[: most if per_row else MOST_MOVES]:
+        at = (slice(None), *entries[i]) if per_row else entries[i]
+        move = np.zeros(shape, bool)
+        move[at] = True
+        _, below, above = precise.differences(traced, traced.given, k, move)
+        left[at], right[at] = _float(below), _float(above)
+    return left, right
+
+
+def _float(slopes: Array) -> Array:
+    """Return slopes as float64, those of a jump as infinite."""
+    slopes = np.asarray(slopes, np.float64)
+    return np.where(np.abs(slopes) > STEEPEST, np.copysign(np.inf, slopes), slopes)
