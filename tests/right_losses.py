@@ -41,7 +41,8 @@ def pinball(p: Any, t: Any, level: Any = 0.5) -> Any:
 
 def log_cosh(p: Any, t: Any) -> Any:
     a = jnp.abs(p - t)
-    return a + jnp.log1p(jnp.exp(-2 * a)) - jnp.log(2.0)
+    small = 0.5 * jnp.log1p(jnp.sinh(jnp.minimum(a, 1)) ** 2)
+    return jnp.where(a < 1, small, a + jnp.log1p(jnp.exp(-2 * a)) - jnp.log(2.0))
 
 
 def pseudo_huber(p: Any, t: Any) -> Any:

@@ -223,6 +223,11 @@ WRONG = {
     "quantised gradient": Specimen("G3", quantised_huber, REALS, exact_huber),
     "second derivative lost": Specimen("H1", lambda p, t: forgets_curvature(p - t)),
     "wrong slope at 0": Specimen("K1", relu_form, BINARY, exact_cross_entropy),
+    "wrong slope at 0, no reference": Specimen("K1", relu_form, BINARY),
+    "quantised gradient, no reference": Specimen("G3", quantised_huber),
+    "cancels, no reference": Specimen(
+        "V2", lambda p, t: jnp.logaddexp(p - t, t - p) - jnp.log(2.0)
+    ),
     "norm at 0": Specimen("S1", lambda a, b: jnp.linalg.norm(a - b, axis=-1), VECTORS),
     "square root at 0": Specimen("S1", lambda p, t: jnp.sqrt((p - t) ** 2)),
     "overflows": Specimen("S2", lambda p, t: jnp.log(jnp.cosh(p - t))),

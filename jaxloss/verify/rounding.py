@@ -35,20 +35,20 @@ class _Case(NamedTuple):
     exact: oracle.Exact
 
 
-def matters(error: Array, exact: Array, scale: Array, usual: float, unit: float) -> Array:
+def matters(error: Array, exact: Array, scale: Array, unit: float) -> Array:
     """Tell which errors are no matter of taste.
 
-    Those that also a number of usual size would show, and those of numbers that small changes of
+    Those that a number of the others' size would show, and those of numbers that small changes of
     the inputs leave alone. What else is lost is small, and on the edge of vanishing.
 
     Args:
       error: of each number.
       exact: the number.
       scale: what a relative change of the inputs by one changes it by.
-      usual: the size of such numbers.
       unit: to which they are rounded.
     """
     size = np.abs(exact)
+    usual = np.nan_to_num(size, posinf=0).mean()
     steady = (size > 0) & (scale <= STEADY * size) & (error > min(MUCH * unit, 0.25) * size)
     return np.asarray(~(error <= ROUNDINGS * unit * usual) | steady)
 
@@ -72,14 +72,13 @@ def value(subject: Subject) -> Outcome:
     if subject.reference is not None and subject.level != "exhaustive":
         raise Skip("V1 compares with a reference formula")
     for setting in subject.settings:
-        usual = float(np.median(np.abs(subject.unrounded("generic", setting).value)))
         for mode, case in _cases(subject, setting):
             unit, scale = EPSILON[case.dtype], _scale(case)
             with np.errstate(invalid="ignore"):
                 error = np.abs(case.got - case.exact.value)
                 wrong = ~(error <= ROUNDINGS * unit * scale + SMALLEST[case.dtype])
                 wrong &= np.abs(case.exact.value) < LARGEST[case.dtype]
-                grave = matters(error, case.exact.value, scale, usual, unit)
+                grave = matters(error, case.exact.value, scale, unit)
             say = lambda i, c=case, s=scale: _sentence(c, s, i)
             why = _blame(subject, setting, case, wrong) if wrong.any() else ""
             before, after = f"{case.dtype}, {mode}: ", f"{under(setting)}{why}"
@@ -146,7 +145,6 @@ def gradient(subject: Subject) -> Outcome:
             rounded = rounded_setting(setting)
             got = subject.slopes(args, rounded, dtype)
             scales = _sensitivity(subject, args, rounded)
-            usual = 0.0 if subject.reference else _usual_slope(subject, setting)
             for k, name in enumerate(subject.names):
                 low, high = exact.left[k], exact.right[k]
                 smooth = np.abs(high - low) <= 1e-9 * (np.abs(high) + np.abs(low)) + 1e-30
@@ -164,15 +162,9 @@ def gradient(subject: Subject) -> Outcome:
                 wrong = smooth & (error > slack)
                 # To a reference a gradient is held strictly.
                 strictly = subject.reference is not None
-                grave = strictly | matters(error, high, scales[k], usual, EPSILON[dtype])
+                grave = strictly | matters(error, high, scales[k], EPSILON[dtype])
                 say = lambda i, g=got[k], e=high: f"{g[i]} instead of {e[i]}"
                 yield from graded(wrong, grave, args, say, f"{dtype}, d/d{name}: ", under(setting))
-
-
-def _usual_slope(subject: Subject, setting: Any) -> float:
-    """Return the size of the entries of a gradient at generic points."""
-    slopes = subject.unrounded("generic", setting).left
-    return float(np.median(np.abs(np.concatenate([s.ravel() for s in slopes]))))
 
 
 def _largest_entry(slopes: Array) -> Array:

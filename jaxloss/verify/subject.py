@@ -259,7 +259,7 @@ class Subject:
             self._exact[key] = (
                 oracle.exact(self.reference, rows, rounded, self.differentiable)
                 if self.reference
-                else unrounded.exact(self, rows, rounded)
+                else unrounded.exact(self, rows, rounded, 4 if self.level == "quick" else 8)
             )
         return self._exact[key]
 

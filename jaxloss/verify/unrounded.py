@@ -26,7 +26,7 @@ Setting = Mapping[str, Any]
 MOST_NUMBERS = 200
 # Where rows depend on each other one entry is moved at a time, and so fewer of them.
 MOST_MOVES = 16
-# A slope that a step of 1e-25 makes is that of a jump.
+# Only at a jump do slopes come out like this.
 STEEPEST = 1e15
 
 
@@ -105,27 +105,28 @@ def exact(
 
     traced = program(subject, setting, "float64", args, build)
     value = np.asarray(precise.settled(traced)[1], np.float64)
-    sides = [
-        _both_sides(traced, k, most, per_row)
-        if moves
-        else (np.zeros(np.shape(args[k])), np.zeros(np.shape(args[k])))
-        for k, moves in enumerate(subject.differentiable)
-    ]
-    return oracle.Exact(value, [s[0] for s in sides], [s[1] for s in sides])
+    chosen = [k for k, moves in enumerate(subject.differentiable) if moves]
+    places = [(k, at) for k in chosen for at in _places(np.shape(args[k]), per_row, most)]
+    slopes = precise.differences(traced, [(k, _marked(args[k], at)) for k, at in places])
+    blank = lambda k, a: np.full(np.shape(a), np.nan if k in chosen else 0.0)
+    left, right = ([blank(k, a) for k, a in enumerate(args)] for _ in range(2))
+    for (k, at), (below, above) in zip(places, slopes, strict=True):
+        left[k][at], right[k][at] = _float(below), _float(above)
+    return oracle.Exact(value, left, right)
 
 
-def _both_sides(traced: precise.Program, k: int, most: int, per_row: bool) -> tuple[Array, Array]:
-    shape = np.shape(traced.given[k])
-    left, right = np.full(shape, np.nan), np.full(shape, np.nan)
+def _places(shape: Sequence[int], per_row: bool, most: int) -> list[tuple[Any, ...]]:
+    """Return which entries to move: the same of every row, or one alone."""
     rng = np.random.default_rng(shape[0])
-    entries = list(np.ndindex(shape[1:] if per_row else shape))
-    for i in rng.permutation(len(entries))[: most if per_row else MOST_MOVES]:
-        at = (slice(None), *entries[i]) if per_row else entries[i]
-        move = np.zeros(shape, bool)
-        move[at] = True
-        _, below, above = precise.differences(traced, traced.given, k, move)
-        left[at], right[at] = _float(below), _float(above)
-    return left, right
+    entries = list(np.ndindex(*(shape[1:] if per_row else shape)))
+    found = [entries[i] for i in rng.permutation(len(entries))[: most if per_row else MOST_MOVES]]
+    return [(slice(None), *entry) for entry in found] if per_row else found
+
+
+def _marked(array: Array, at: tuple[Any, ...]) -> Array:
+    mark = np.zeros(np.shape(array), bool)
+    mark[at] = True
+    return mark
 
 
 def _float(slopes: Array) -> Array:

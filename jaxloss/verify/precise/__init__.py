@@ -50,9 +50,12 @@ DIGITS = (50, 400, 800)
 RELATIVE = mpf(10) ** -25
 # Below this nothing is told from zero: floats do not go there.
 ABSOLUTE = mpf(10) ** -100
-# For differences, whose steps are relative to the argument, or absolute where it is 0.
+# For differences, whose steps are relative to the argument, or absolute where it is 0: so small
+# that what they leave out is, too.
 DIFFERENCES = (120, 400, 800)
-STEP, STEP_AT_ZERO = mpf(10) ** -25, mpf(10) ** -60
+STEP, STEP_AT_ZERO = mpf(10) ** -40, mpf(10) ** -60
+# A slope below this is that of rounding, with 120 digits.
+FLAT = mpf(10) ** -40
 
 
 class Unsettled(Declined):
@@ -98,12 +101,15 @@ def _typed(leaf: Any, dtype: str) -> Any:
     return array.astype(dtype) if is_float(array.dtype) else array
 
 
-def settled(compute: Callable[[], list[Any]], ladder: Sequence[int] = DIGITS) -> list[Any]:
+def settled(
+    compute: Callable[[], list[Any]], ladder: Sequence[int] = DIGITS, smallest: Any = ABSOLUTE
+) -> list[Any]:
     """Compute with more and more digits, until two results agree to 25 of them.
 
     Args:
       compute: returns arrays, at mpmath's current precision.
       ladder: how many digits to try.
+      smallest: what is not told from zero.
 
     Returns:
       The arrays, from the higher of the two precisions that agree.
@@ -115,16 +121,16 @@ def settled(compute: Callable[[], list[Any]], ladder: Sequence[int] = DIGITS) ->
     for digits in ladder:
         with mp.workdps(digits):
             after = compute()
-            if before and all(_agree(a, b) for a, b in zip(before, after, strict=True)):
+            if before and all(_agree(a, b, smallest) for a, b in zip(before, after, strict=True)):
                 return after
         before = after
     raise Unsettled(f"{ladder[-2]} and {ladder[-1]} digits give different results")
 
 
-def _agree(a: Any, b: Any) -> bool:
+def _agree(a: Any, b: Any, smallest: Any) -> bool:
     if not (isinstance(a, np.ndarray) and a.dtype.hasobject):
         return bool(np.all(a == b))
-    same = lambda x, y: x == y or (x != x and y != y) or abs(x - y) <= RELATIVE * abs(y) + ABSOLUTE
+    same = lambda x, y: x == y or (x != x and y != y) or abs(x - y) <= RELATIVE * abs(y) + smallest
     return bool(np.all(elementwise(same, a, b)))
 
 
@@ -196,39 +202,34 @@ def sides(
     program = Program(lambda *a: jnp.sum(function(*a)), *args, dtype=dtype)
     move = np.zeros(np.shape(args[argnum]), bool)
     move[index] = True
-    _, left, right = differences(program, program.given, argnum, move)
+    ((left, right),) = differences(program, [(argnum, move)])
     return left[()], right[()]
 
 
-def differences(
-    program: Program, given: Sequence[Any], argnum: int, move: Array
-) -> tuple[Array, Array, Array]:
-    """Differentiate the first output from either side along some entries of an argument.
+def differences(program: Program, moves: Sequence[tuple[int, Array]]) -> list[tuple[Array, Array]]:
+    """Differentiate the first output of a program from either side.
 
     Args:
-      program: whose first output is a number; or `[n]`, one for each row of its arguments.
-      given: its arguments.
-      argnum: which of them is moved.
-      move: in its shape, which entry is moved; one in each row where there are `[n]` outputs.
+      program: its first output is a number; or `[n]`, one for each row of its arguments.
+      moves: the number of an argument and, in its shape, which entry is moved; one in each row
+        where there are `[n]` outputs.
 
     Returns:
-      The output and its derivatives from the left and from the right, of its shape.
+      For each move the derivatives from the left and from the right, in the output's shape.
     """
-    at = given[argnum]
-    step = np.where(move, elementwise(lambda x: abs(x) * STEP or STEP_AT_ZERO, at), mpf(0))
-    rows = program.closed.out_avals[0].shape
-    unit = boxed(step.reshape(*rows, -1).sum(-1))
-
-    def moved(times: int) -> Array:
-        there = list(given)
-        there[argnum] = boxed(at + times * step)
-        return program(*there)[0]
 
     def compute() -> list[Array]:
-        here = program(*given)[0]
-        # Of second order: exact for the quadratic parts of most losses.
-        rise = lambda side: 4 * moved(side) - moved(2 * side) - 3 * here
-        return [here, *(boxed(rise(side) / (2 * side * unit)) for side in (-1, 1))]
+        here = program()[0]
+        return [_slope(program, here, *move, side) for move in moves for side in (-1, 1)]
 
-    here, left, right = settled(compute, DIFFERENCES)
-    return here, left, right
+    slopes = iter(settled(compute, DIFFERENCES, FLAT))
+    return list(zip(slopes, slopes, strict=True))
+
+
+def _slope(program: Program, here: Array, argnum: int, move: Array, side: int) -> Array:
+    there = list(program.given)
+    size = elementwise(lambda x: abs(x) * STEP or STEP_AT_ZERO, there[argnum])
+    step = np.where(move, side * size, mpf(0))
+    there[argnum] = boxed(there[argnum] + step)
+    rise = program(*there)[0] - here
+    return boxed(rise / boxed(step.reshape(*here.shape, -1).sum(-1)))
