@@ -199,8 +199,8 @@ LEVELS = ("quick", "standard", "exhaustive")
 _THOROUGH = ("G1", "G2", "G3", "G5", "H1", "S6", "T1", "T2", "T3", "T4", "T5", "L1", "R1")
 
 CHECKS: tuple[Check, ...] = (
-    *values.CHECKS, *rounding.CHECKS, *linearity.CHECKS, *inputs.CHECKS, *sizes.CHECKS, *transforms.CHECKS,
-    *stages.CHECKS, *devices.CHECKS, *cost.CHECKS,
+    *values.CHECKS, *rounding.CHECKS, *linearity.CHECKS, *inputs.CHECKS, *sizes.CHECKS,
+    *transforms.CHECKS, *stages.CHECKS, *devices.CHECKS, *cost.CHECKS,
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from jaxloss.catalog.claims import Claim
 from jaxloss.catalog.entry import Entry
 from jaxloss.catalog.kinds import Kind, grid
-from jaxloss.verify import oracle, unrounded
+from jaxloss.verify import oracle, precise, unrounded
 
 Array = np.ndarray
 
@@ -276,6 +276,20 @@ class Subject:
             rows = self.draw(mode) if args is None else args
             self._exact[key] = unrounded.rounded(self, rows, rounded_setting(setting), dtype)
         return self._exact[key]
+
+    def precisely(
+        self, args: Sequence[Array], setting: Mapping[str, Any]
+    ) -> tuple[Array, list[Array]] | None:
+        """Return losses and gradients without rounding, of mpmath's numbers; None if they defy it.
+
+        Rows that depend on each other defy it, too: what one of them is, none says alone.
+        """
+        if not self.apart:
+            return None
+        try:
+            return unrounded.value_and_gradient(self, args, setting)
+        except precise.Declined:
+            return None
 
     @functools.cached_property
     def apart(self) -> bool:

@@ -49,6 +49,9 @@ class Subject(Protocol):
     def bound(self, setting: Setting) -> Any:
         """Return the loss with the hyper-parameters that are no numbers put in."""
 
+    def precisely(self, args: list[Array], setting: Setting) -> tuple[Array, list[Array]] | None:
+        """Return losses and gradients without rounding, or None if they defy it."""
+
     def program(self, build: Any, setting: Setting) -> Any:
         """Return `jax.jit(build(self, loss))`, compiled once."""
 
@@ -138,6 +141,22 @@ def samples(subject: Subject) -> Iterator[tuple[Setting, list[Array]]]:
     for setting in subject.settings:
         for mode in MODES:
             yield setting, subject.draw(mode)
+
+
+def confirmed(wrong: Array, args: list[Array], real: Callable[[list[Array]], bool]) -> Array:
+    """Return the rows that are wrong without those, up to the first real one, that only round so.
+
+    Args:
+      wrong: `[n]`, candidates.
+      args: `[n, *event]` each.
+      real: tells for a row, as arrays `[1, *event]`, whether it is one also without rounding.
+    """
+    wrong = wrong.copy()
+    for row in np.flatnonzero(wrong):
+        if real([a[row : row + 1] for a in args]):
+            break
+        wrong[row] = False
+    return wrong
 
 
 def rowwise(values: Array, rows: int) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 
 from jaxloss.catalog.claims.frame import (
@@ -18,6 +19,7 @@ from jaxloss.catalog.claims.frame import (
     Setting,
     Subject,
     column,
+    confirmed,
     number,
     rowwise,
     samples,
@@ -127,9 +129,25 @@ def convex(argument: str) -> Claim:
                 say = lambda i, g=gap, o=other: (
                     f"below its tangent by {shown(-g[i])} towards {o[k][i]}"
                 )
-                yield from violations(~(gap >= -slack), args, setting, say)
+                below = lambda rows, s=setting: _is_below(subject, s, k, rows[:-1], rows[-1])
+                wrong = confirmed(~(gap >= -slack), [*args, other[k]], below)
+                yield from violations(wrong, args, setting, say)
 
     return Claim(f"convex in {argument}", check)
+
+
+def _is_below(
+    subject: Subject, setting: Setting, k: int, args: list[Array], towards: Array
+) -> bool:
+    """Tell whether a row lies below the tangent of another also without rounding."""
+    here = subject.precisely(args, setting)
+    there = subject.precisely([*args[:k], towards, *args[k + 1 :]], setting)
+    if here is None or there is None:
+        return True
+    with mpmath.workdps(50):
+        rise = (here[1][k] * (towards - args[k])).sum()
+        gap = there[0].sum() - here[0].sum() - rise
+        return not gap >= -1e-25 * (abs(there[0].sum()) + abs(rise))
 
 
 def _of_label(scores: Array, labels: Array, *_: Array) -> Array:
