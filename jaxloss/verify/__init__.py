@@ -232,11 +232,13 @@ def check(
       wrt: the arguments to differentiate in, by name; None for all that hold real numbers.
       claims: what mathematics says of it (`verify.convex("predictions")`).
       reference: the formula for one example in mpmath arithmetic; takes a number, an integer or a
-        list for each argument, and the hyper-parameters. Without it values go unchecked.
+        list for each argument, and the hyper-parameters. Without it values are only checked for
+        rounding.
       settings: hyper-parameters to verify it under; the first are taken as the defaults.
       only: ids of the checks to run (claims are `P1`, `P2`, ...); None for all of the level.
-      level: "quick" (values, kinks, edges, masks, errors, dtypes and claims) or "standard" (also
-        other ways to differentiate, low precision, transformations and devices).
+      level: "quick" (values, kinks, edges, masks, errors, dtypes and claims); "standard" (also
+        other ways to differentiate, low precision, transformations and devices); or "exhaustive"
+        (also what `precise` says of derivatives, and of values that have a reference).
       dtypes: of the inputs, for the checks that tell them apart; None for float64, float32,
         bfloat16 and float16.
       waive: failures that are known, as reasons by check: `{"S4": "see #12"}`, or of one dtype,
@@ -284,7 +286,7 @@ def entry(
     Args:
       name: the public name of a loss; or an entry that is not in the catalogue yet.
       only: ids of the checks to run; None for all of the level.
-      level: "quick" or "standard", as for `check`.
+      level: "quick", "standard" or "exhaustive", as for `check`.
       dtypes: of the inputs, as for `check`.
       waive: reasons for failures that are known, as for `check`.
       seed: of all random choices; None draws one.

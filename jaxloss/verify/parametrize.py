@@ -96,13 +96,15 @@ class _Group:
         seed = seed if self.seed is None else self.seed
         subject = self.make(seed)
         only = None if self.checks == "all" else self.checks
-        checks = verify.chosen(subject, only, self.level or level)
+        level = self.level or level
+        checks = verify.chosen(subject, only, level)
         reasons = waiver.read(waiver.of(subject.name, self.waive), verify.all_checks(subject))
         asked = waiver.among(self.dtypes)
         for check in checks:
             whole = not check.dtypes or (check.id, "") in reasons
             for dtype in [""] if whole else [d for d in asked if d in check.dtypes]:
-                yield Case(self, check, dtype, reasons.get((check.id, dtype)), subject.name, seed)
+                reason = reasons.get((check.id, dtype))
+                yield Case(self, check, dtype, reason, subject.name, seed, level)
 
 
 @functools.lru_cache(maxsize=2)
@@ -122,6 +124,7 @@ class Case:
       reason: why it may fail, if it may.
       loss: the name of the loss.
       seed: of the samples.
+      level: how thoroughly to check.
       found: what it found, once it was called.
     """
 
@@ -131,6 +134,7 @@ class Case:
     reason: str | None
     loss: str
     seed: int
+    level: str
     found: list[Report] = field(default_factory=list)
 
     @property
@@ -145,7 +149,7 @@ class Case:
         subject = _subject(self.group, self.seed)
         subject = subject.within((self.dtype,) if self.dtype else waiver.among(self.group.dtypes))
         # Whatever ran before, as in a run of this check alone.
-        subject.rng = np.random.default_rng(self.seed)
+        subject.rng, subject.level = np.random.default_rng(self.seed), self.level
         start = time.perf_counter()
         finding = self.check(subject)
         if self.dtype:
