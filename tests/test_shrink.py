@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -160,3 +161,29 @@ def test_rows_become_simpler_and_stay_what_they_are() -> None:
     assert found == "steep"
     assert simplest[0].tolist() == [0, -8, 0]
     assert simplest[1] == 0
+
+
+def test_checks_that_look_at_derivatives_and_dtypes_show_where() -> None:
+    @jax.custom_jvp
+    def triple(x: Any) -> Any:
+        return x**2
+
+    triple.defjvp(lambda p, t: (triple(p[0]), 3 * p[0] * t[0]))
+    steep = lambda p, t: triple(p - t)
+    finding = failure(steep, *REALS, check="G1")
+    inside = finding.inputs["p"] - finding.inputs["t"]
+    assert f"{3 * inside:.9f}"[:6] in pasted(finding.repro, loss=steep)
+    curved = failure(lambda p, t: jnp.abs(p - t) ** 1.5, *REALS, check="H1")
+    assert curved.messages[0].startswith("singular: second derivatives")
+    assert curved.inputs["p"] == curved.inputs["t"]
+    low = lambda p, t: (p - t).astype(jnp.bfloat16)
+    finding = failure(low, *REALS, check="D1", dtypes=["float32"])
+    assert "dtype=bfloat16" in pasted(finding.repro, loss=low)
+
+
+def test_a_loss_without_a_gradient_in_a_dtype_is_reproduced_in_it() -> None:
+    sparsemax = optax.losses.multiclass_sparsemax_loss
+    finding = failure(sparsemax, verify.scores(3), verify.labels(3), check="D1")
+    assert "'bfloat16')" in finding.repro
+    with pytest.raises(TypeError, match="Custom JVP rule must produce"):
+        pasted(finding.repro)

@@ -1,5 +1,6 @@
 """The pytest plugin, in sessions of its own."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from jaxloss import verify
+from jaxloss import cli, verify
 from jaxloss.verify import files
 
 pytest_plugins = ["pytester"]
+PAGE = Path(__file__).parent.parent / "docs" / "verify.md"
 Session = Callable[..., pytest.RunResult]
 
 HEADER = """
@@ -116,6 +118,19 @@ def test_losses(check):
     result.assert_outcomes(passed=4)
     text = Path("out.md").read_text()
     assert text.count("## ") == 2 and text.count("| pass |") == 4
+
+
+def test_the_page_that_explains_it_is_right(session: Session) -> None:
+    blocks = re.findall(r"```(python|bash)\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (module,) = (text for _, text in blocks if "test_losses.py" in text)
+    # Of the Huber loss G3 in three dtypes and S1; of the other D1 in four, and the waived S1.
+    session(module).assert_outcomes(passed=8, xfailed=1)
+    (command,) = (text for language, text in blocks if language == "bash")
+    words = command.replace("\\\n", " ").split()
+    Path("mylosses.py").write_text(module.partition("@verify")[0])
+    assert cli.main(words[words.index("verify") :]) == 0
+    (report,) = files.read(Path("known.json"))
+    assert [f.check for f in report.failures] == ["S1"]
 
 
 @pytest.mark.parametrize(

@@ -91,8 +91,11 @@ def check(
     return lambda run: Check(id, title, run, tuple(dtypes))
 
 
-def rows(wrong: Array, args: list[Array], say: Callable[..., str]) -> Outcome:
-    """Yield a sentence about the first wrong row, and how many there are."""
+def rows(wrong: Array, args: list[Array], say: Callable[..., str], **how: Any) -> Outcome:
+    """Yield a sentence about the first wrong row, and how many there are.
+
+    `how` is the setting or dtype, where the loss was not evaluated by its subject.
+    """
     column = np.array(wrong, ndmin=1)
     flat: Array = np.asarray(column.reshape(column.shape[0], -1).any(axis=-1))
     found = np.flatnonzero(flat)
@@ -100,7 +103,7 @@ def rows(wrong: Array, args: list[Array], say: Callable[..., str]) -> Outcome:
         first, count = int(found[0]), f", {found.size} of {len(flat)} rows"
         # One number for the whole batch is about all of its rows.
         faulty = found if len(flat) == len(args[0]) else ()
-        yield Fault(f"{say(first)} at {show(args, first)}{count}", args, faulty, count)
+        yield Fault(f"{say(first)} at {show(args, first)}{count}", args, faulty, count, **how)
 
 
 def at(sentence: str, args: list[Array], row: int, **how: Any) -> Fault:

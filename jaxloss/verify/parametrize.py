@@ -123,6 +123,7 @@ class Case:
       dtype: `""` where the check does not tell dtypes apart.
       reason: why it may fail, if it may.
       loss: the name of the loss.
+      level: how thoroughly it is verified.
       seed: of the samples.
       level: how thoroughly to check.
       found: what it found, once it was called.

@@ -22,7 +22,7 @@ MOST_ROUNDS = 40
 # How often a check that failed is run again.
 MOST_RUNS = 24
 # And for how long, where a reference or a search is slow.
-MOST_SECONDS = 10.0
+MOST_SECONDS = 5.0
 
 
 def shrink(
@@ -138,13 +138,14 @@ def smallest(
     if not first.rows or not first.counted:
         return list(simplest.values())
 
+    mode = subject.mode_of(first.args)
     end = time.monotonic() + MOST_SECONDS
 
     def again(rows: list[Row]) -> tuple[Row, Fault] | None:
         if time.monotonic() > end:
             return None
         before = simplest[leading]
-        for fault in _run(faults_of, _Trial(subject, rows, first.setting)):
+        for fault in _run(faults_of, _Trial(subject, rows, first.setting, mode)):
             known = simplest.get(witness.kind_of(fault))
             if known and fault.rows and _cost(fault) < _cost(known):
                 simplest[witness.kind_of(fault)] = _counted_as(known, fault)
@@ -177,10 +178,13 @@ def _run(faults_of: Callable[[Subject], list[Fault]], subject: Subject) -> list[
 class _Trial(Subject):
     """A subject that hands out candidates as the first of its samples, under one setting."""
 
-    def __init__(self, subject: Subject, rows: list[Row], setting: Any) -> None:
+    def __init__(self, subject: Subject, rows: list[Row], setting: Any, mode: str | None) -> None:
         # The rest is shared, programs above all: nothing is compiled again.
         self.__dict__.update(subject.__dict__)
-        self.settings, self.calls, self._exact = [setting], [], {}
+        self.settings, self.calls, self._mode = [setting], [], mode
+        # What is known of the samples of other modes still holds.
+        others = {m for m in subject.modes if mode not in (m, None)}
+        self._exact = {k: v for k, v in subject._exact.items() if k[0] in others}
         self.rng = np.random.default_rng(self.seed)
         self._usual = subject
         self._candidates: dict[str, list[Array]] = {}
@@ -193,7 +197,9 @@ class _Trial(Subject):
         """Return the samples of a mode, of which the first are candidates where they fit."""
         if mode not in self._candidates:
             usual = self._usual.draw(mode)
-            fit = all(a.shape[1:] == c.shape[1:] for a, c in zip(usual, self._columns, strict=True))
+            fit = self._mode in (mode, None) and all(
+                a.shape[1:] == c.shape[1:] for a, c in zip(usual, self._columns, strict=True)
+            )
             self._candidates[mode] = [
                 np.concatenate([c[: len(a)], a[len(c) :]]) if fit else a
                 for a, c in zip(usual, self._columns, strict=True)

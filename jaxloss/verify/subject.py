@@ -125,6 +125,16 @@ class Subject:
             self._drawn[mode] = self._draw(mode)
         return list(self._drawn[mode])
 
+    @property
+    def modes(self) -> list[str]:
+        """The modes that rows were drawn in so far."""
+        return list(self._drawn)
+
+    def mode_of(self, args: Sequence[Array]) -> str | None:
+        """Return the mode in which some of these very rows were drawn, None for other rows."""
+        drawn = ((mode, a) for mode, rows in self._drawn.items() for a in rows)
+        return next((mode for mode, a in drawn if any(a is b for b in args)), None)
+
     def _draw(self, mode: str) -> tuple[Array, ...]:
         rng = np.random.default_rng([self.seed, *mode.encode()])
         if mode in ("generic", "spread", "bitwise"):

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxloss.verify.frame import Outcome, Skip, check
-from jaxloss.verify.subject import DTYPES, Subject, value_and_slopes, wide
+from jaxloss.verify.frame import Outcome, Skip, at, check
+from jaxloss.verify.subject import DTYPES, Call, Subject, value_and_slopes, wide
 
 Array = np.ndarray
 
@@ -84,10 +84,12 @@ def hyperparameters(subject: Subject) -> Outcome:
 @check("D1", "nothing is promoted, half precision is computed in float32", dtypes=DTYPES)
 def dtypes(subject: Subject) -> Outcome:
     """Nothing is promoted to float64 that was not float64, with 64-bit types on or off."""
+    args = subject.draw("generic")
     for x64 in (False, True):
         for dtype in (d for d in subject.dtypes if x64 or d != "float64"):
+            subject.calls.append(Call(args, subject.default, dtype, None))
             with jax.enable_x64(x64):
-                arrays = subject.cast(subject.draw("generic"), dtype)
+                arrays = subject.cast(args, dtype)
                 out, slopes = jax.eval_shape(
                     value_and_slopes(subject, subject.bound(subject.default)),
                     arrays,
@@ -95,11 +97,13 @@ def dtypes(subject: Subject) -> Outcome:
                 )
             # A loss that does not follow this library's laws may stay in half precision.
             allowed = {wide(dtype)} if subject.strict else {wide(dtype), dtype}
-            if str(out.dtype) not in allowed:
-                yield f"{dtype} in, {out.dtype} out{', 64-bit types on' if x64 else ''}"
-            for s in slopes:
-                if s.dtype != dtype:
-                    yield f"{dtype} in, gradient {s.dtype}{', 64-bit types on' if x64 else ''}"
+            wrong = [] if str(out.dtype) in allowed else [f"{out.dtype} out"]
+            wrong += [f"gradient {s.dtype}" for s in slopes if s.dtype != dtype]
+            for what in wrong:
+                text = f"{dtype} in, {what}{', 64-bit types on' if x64 else ''}"
+                # A reproduction turns them on for float64 alone.
+                reproducible = not x64 or dtype == "float64"
+                yield at(text, args, 0, dtype=dtype) if reproducible else text
 
 
 CHECKS = (jitted, mapped, hyperparameters, dtypes)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxloss.verify import oracle, unrounded
-from jaxloss.verify.frame import Note, Outcome, Skip, check, rows, under
+from jaxloss.verify.frame import Note, Outcome, Skip, at, check, rows, under
 from jaxloss.verify.precise import Declined
 from jaxloss.verify.subject import Subject, precision, rounded_setting
 
@@ -91,10 +91,19 @@ def gradient(subject: Subject) -> Outcome:
         slack = 1e-7 * np.abs(difference) + 20 * error + 1e-12 * size
         wrong = ~(np.abs(got - difference) <= slack)
         for i in np.flatnonzero(wrong)[:1]:
-            yield (
+            text = (
                 f"derivative {got[i]:.9g}, differences say {difference[i]:.9g} "
                 f"+- {error[i]:.1g}{under(setting)}"
             )
+            row = _row_of(subject, args, i, len(wrong))
+            yield at(text, args, row, setting=setting, dtype="float64")
+
+
+def _row_of(subject: Subject, args: list[Array], direction: int, count: int) -> int:
+    """Return the row that a direction moves, the first where it moves all."""
+    moving = [a for a, d in zip(args, subject.differentiable, strict=True) if d]
+    owners = [i for a in moving for i in np.repeat(np.arange(len(a)), a[0].size)]
+    return int(owners[direction]) if count == len(owners) else 0
 
 
 def _without_rounding(subject: Subject) -> Outcome:
@@ -201,9 +210,11 @@ def second(subject: Subject) -> Outcome:
                 arrays, hyper = subject.cast(args, "float64"), subject.hyper(setting, "float64")
                 both = subject.program(_curvature, setting)(arrays, jnp.asarray(move), hyper)
                 one, two = (np.asarray(p) for p in both)
-            if not (np.isfinite(one).all() and np.isfinite(two).all()):
-                yield f"{mode}: not finite{under(setting)}"
-            elif not np.abs(one - two).max() <= 1e-9 * (np.abs(one).max() + 1e-12):
+            lost = ~(np.isfinite(one) & np.isfinite(two))
+            say = lambda i, a=one: f"second derivatives {a[i]}"
+            for sentence in rows(lost, args, say, setting=setting, dtype="float64"):
+                yield f"{mode}: {sentence}{under(setting)}"
+            if not lost.any() and not np.abs(one - two).max() <= 1e-9 * (np.abs(one).max() + 1e-12):
                 yield f"{mode}: the two orders of differentiation differ{under(setting)}"
             if mode == "generic":
                 yield from _against_differences(subject, k, args, move, setting, one)
