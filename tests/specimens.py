@@ -312,7 +312,7 @@ WRONG = {
         lambda p, t: jnp.floor(-p) + 0 * t, verify.monotone("p", "increasing")
     ),
     "weighs by place": claimed(
-        lambda x, y: jnp.sum(squared(x, y) * jnp.arange(4.0), -1),
+        lambda x, y: squared(x, y) @ jnp.arange(4.0),
         verify.permutation_invariant(),
         VECTORS,
     ),
@@ -322,7 +322,7 @@ WRONG = {
         INDEXED,
     ),
     "a place of its own": claimed(
-        lambda a, b: jnp.sum(squared(a, b), -1) * jnp.arange(1.0, 6.0),
+        lambda a, b: jnp.sum(squared(a, b), -1) * jnp.arange(1.0, 6.0)[None],
         verify.permutation_equivariant(),
         SETS,
     ),

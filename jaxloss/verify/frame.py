@@ -108,7 +108,7 @@ def rows(wrong: Array, args: list[Array], say: Callable[..., str], **how: Any) -
 
 def at(sentence: str, args: list[Array], row: int, **how: Any) -> Fault:
     """Say that a sentence is about one row; `how` is the setting, dtype or mask, where known."""
-    return Fault(sentence, args, (row,), **how)
+    return Fault(f"{sentence} at {show(args, row)}", args, (row,), **how)
 
 
 def under(setting: dict[str, object]) -> str:

@@ -123,9 +123,8 @@ class Case:
       dtype: `""` where the check does not tell dtypes apart.
       reason: why it may fail, if it may.
       loss: the name of the loss.
-      level: how thoroughly it is verified.
       seed: of the samples.
-      level: how thoroughly to check.
+      level: how thoroughly it is verified.
       found: what it found, once it was called.
     """
 

@@ -258,7 +258,8 @@ def informative_gradient(
         def size(setting: Setting, args: list[Array]) -> Array:
             value, slopes = subject.evaluate(args, setting, "float32")
             bottom = np.zeros(len(args[0])) if least is None else least(*args, **setting)
-            height = np.where(np.isfinite(total(value)), total(value) - bottom, 0)
+            with np.errstate(invalid="ignore"):
+                height = np.where(np.isfinite(total(value)), total(value) - bottom, 0)
             above = height > tolerance * (1 + np.abs(bottom))
             seen.append(bool(above.any()))
             steepest = rowwise(np.abs(slopes[k]), len(above))
