@@ -1,6 +1,7 @@
 """Failures come with the simplest input at which they happen, and two lines that show it."""
 
 import contextlib
+import dataclasses
 import functools
 import io
 from collections.abc import Callable
@@ -13,7 +14,8 @@ import optax
 import pytest
 
 import jaxloss as jl
-from jaxloss import verify
+from jaxloss import catalog, verify
+from jaxloss.catalog import claims
 from jaxloss.verify import shrink
 from jaxloss.verify.report import Report
 from jaxloss.verify.repro import public_module
@@ -172,7 +174,7 @@ def test_checks_that_look_at_derivatives_and_dtypes_show_where() -> None:
     steep = lambda p, t: triple(p - t)
     finding = failure(steep, *REALS, check="G1")
     inside = finding.inputs["p"] - finding.inputs["t"]
-    assert f"{3 * inside:.9f}"[:6] in pasted(finding.repro, loss=steep)
+    assert f"Array([{3 * inside:.6g}" in pasted(finding.repro, loss=steep)
     curved = failure(lambda p, t: jnp.abs(p - t) ** 1.5, *REALS, check="H1")
     assert curved.messages[0].startswith("singular: second derivatives")
     assert curved.inputs["p"] == curved.inputs["t"]
@@ -187,3 +189,31 @@ def test_a_loss_without_a_gradient_in_a_dtype_is_reproduced_in_it() -> None:
     assert "'bfloat16')" in finding.repro
     with pytest.raises(TypeError, match="Custom JVP rule must produce"):
         pasted(finding.repro)
+
+
+def test_what_cannot_be_imported_is_found_in_the_catalogue() -> None:
+    def nothing(subject: Any) -> Any:
+        for setting in subject.settings[-1:]:
+            args = subject.draw("generic")
+            value = subject.value(args, setting)
+            yield from claims.violations(
+                value > -np.inf, args, setting, lambda i, v=value: f"{v[i]}"
+            )
+
+    for name, said in [
+        ("minimax.generator", "jaxloss.catalog.get('minimax.generator').specimen(fake_logits)"),
+        ("curricularface_loss", "statistics=jaxloss."),
+        ("softmax_cross_entropy", "class_weights=jnp.array([0.5, 2.0, 0.0, 1.25])"),
+    ]:
+        claim = claims.holds("nothing", nothing)
+        entry = dataclasses.replace(catalog.get(name), claims=(claim,))
+        finding = verify.entry(entry, only=["P1"])["P1"]
+        assert said in finding.repro
+        assert finding.messages[0][:5] in pasted(finding.repro)
+
+
+def test_a_single_row_is_made_simpler_too() -> None:
+    ce = optax.losses.softmax_cross_entropy_with_integer_labels
+    finding = failure(ce, verify.logits(3), verify.labels(3), check="S3")
+    assert finding.inputs == {"logits": [0.0, 0.0, 0.0], "labels": -1}
+    assert "value 1.0986123" in finding.messages[0]

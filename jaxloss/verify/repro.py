@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxloss import catalog
 from jaxloss.catalog.claims import Fault
 from jaxloss.verify import witness
 from jaxloss.verify.subject import Subject
@@ -86,6 +87,9 @@ class _Paste:
         """Return how a function is called, by its public path where it has one."""
         name = getattr(function, "__qualname__", "")
         module = public_module(function)
+        if module is None and (path := _in_catalogue(function)):
+            self._modules.append("jaxloss.catalog")
+            return path
         if module is None:
             name = getattr(function, "__name__", "")
             plain = name if name.isidentifier() else "loss"
@@ -100,10 +104,15 @@ class _Paste:
         """Return a hyper-parameter."""
         if callable(value):
             return self.function(value)
-        if isinstance(value, jax.Array | np.ndarray):
-            return self.array(np.asarray(value), str(value.dtype))
-        is_number = isinstance(value, float | np.floating)
-        return _number(value, float) if is_number else repr(value)
+        if isinstance(value, float | np.floating):
+            return _number(value, float)
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            fields = [f"{k}={self.value(v)}" for k, v in zip(value._fields, value, strict=True)]
+            return f"{self.function(type(value))}({', '.join(fields)})"
+        if isinstance(value, jax.Array | np.ndarray | list):
+            array = np.asarray(value)
+            return self.array(array, "" if isinstance(value, list) else str(array.dtype))
+        return repr(value)
 
     def array(self, array: Array, dtype: str) -> str:
         """Return an array of a dtype, `""` for that of its literals."""
@@ -141,6 +150,15 @@ def public_module(function: Callable[..., Any]) -> str | None:
     public = next((i for i, part in enumerate(parts) if part.startswith("_") and i), 0)
     paths = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
     return next((p for p in [*paths[public - 1 : public], *paths] if _has(p, function)), None)
+
+
+def _in_catalogue(function: Callable[..., Any]) -> str | None:
+    """Return where the catalogue has a function, such as a loss with a critic put in."""
+    for entry in catalog.ENTRIES.values():
+        for attribute in ("loss", "specimen"):
+            if getattr(entry, attribute) is function:
+                return f"jaxloss.catalog.get({entry.name!r}).{attribute}"
+    return None
 
 
 def _has(module: str, function: Callable[..., Any]) -> bool:

@@ -135,7 +135,8 @@ def smallest(
     first = faults[0] if not faults[0].args else witness.alone(faults[0], subject)
     leading = witness.kind_of(first)
     simplest[leading] = first
-    if not first.rows or not first.counted:
+    # What stands behind a mask may be no input where it is seen.
+    if not first.rows or (first.where is not None and not first.counted):
         return list(simplest.values())
 
     mode = subject.mode_of(first.args)
@@ -152,7 +153,8 @@ def smallest(
         found = simplest[leading]
         return None if found is before else (witness.row(found), found)
 
-    most = max(1, 3 * subject.rows // 4)
+    # A sentence about a single row is mostly about the first.
+    most = max(1, 3 * subject.rows // 4) if first.counted else 1
     shrink(witness.row(first), subject.kinds, again, at_once=most, rounds=MOST_RUNS)
     return list(simplest.values())
 
