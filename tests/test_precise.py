@@ -18,6 +18,7 @@ from jaxloss.verify.precise import arithmetic, rules, structure
 
 NORMAL = np.random.default_rng(0).normal(size=(3, 4))
 UNIT = np.array([0.1, 0.25, 0.5, 0.9])
+POSITIVE = np.array([[[2.0, 0.5, 0.1], [0.5, 1.0, 0.3], [0.1, 0.3, 3.0]]] * 2)
 WHOLE = np.array([[2, 0, 1], [1, 1, 5]])
 
 
@@ -182,6 +183,13 @@ STRUCTURAL: dict[str, tuple[Any, ...]] = {
     "branch": (lambda x, i: lax.switch(i, [jnp.sin, jnp.cos], x), UNIT, 1),
     "batched take": (jax.vmap(lambda x, i: x[i]), NORMAL, np.array([1, 0, 3])),
     "batched scatter": (jax.vmap(lambda x, i: x.at[i].add(1.0)), NORMAL, np.array([1, 0, 3])),
+    "cholesky": (jnp.linalg.cholesky, POSITIVE),
+    "determinant": (lambda x: jnp.linalg.slogdet(x)[1], POSITIVE),
+    "inverse": (jnp.linalg.inv, POSITIVE[:, ::-1] + 1.0),
+    "triangular system": (
+        lambda x: jax.scipy.linalg.solve_triangular(x, x[..., :1], lower=True, trans=1),
+        POSITIVE[0],
+    ),
     "set a window": (lambda x: x.at[1:, 2].set(7.0), NORMAL),
     **{
         f"scatter {kind}, {mode}": (_scatter(kind, mode), UNIT, 1 + UNIT)
@@ -197,7 +205,7 @@ def test_structure_gives_what_jax_gives(name: str) -> None:
     got, expected = precise.evaluate(function, *args), in_float64(function, *args)
     for g, e in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
         assert np.shape(g) == np.shape(e)
-        np.testing.assert_allclose(floats(g), floats(e), rtol=1e-14)
+        np.testing.assert_allclose(floats(g), floats(e), rtol=1e-13, atol=1e-15)
 
 
 def _primitives(jaxpr: Any) -> set[str]:
@@ -275,6 +283,8 @@ LOSSES: dict[str, tuple[Any, ...]] = {
     "lovasz": (jl.lovasz_hinge_loss, ROWS, np.array([[1, 0, 1, 1], [0, 0, 1, 0]])),
     "listMLE": (jl.listmle_loss, ROWS, np.array([[3.0, 1.0, 2.0, 0.0]] * 2)),
     "soft DTW": (jl.soft_dtw_loss, ROWS[None], SHARES[None]),
+    "determinant": (lambda x: jnp.linalg.slogdet(x)[1], POSITIVE[0]),
+    "cholesky": (lambda x: jnp.sin(jnp.linalg.cholesky(x)), POSITIVE[0]),
     "custom rule": (smooth_square, ROWS),
 }
 

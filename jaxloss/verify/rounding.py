@@ -17,6 +17,8 @@ Array = np.ndarray
 
 # Roundings that a result of usual size may be off by, what is much of it, and what is no condition.
 ROUNDINGS, MUCH, STEADY = 16, 2.0**10, 4
+# XLA's own functions are worse in float64: its log1p is off by 48 roundings.
+ROUGH = 8
 
 
 class _Case(NamedTuple):
@@ -48,9 +50,10 @@ def matters(error: Array, exact: Array, scale: Array, unit: float) -> Array:
       unit: to which they are rounded.
     """
     size = np.abs(exact)
-    usual = np.nan_to_num(size, posinf=0).mean()
-    steady = (size > 0) & (scale <= STEADY * size) & (error > min(MUCH * unit, 0.25) * size)
-    return np.asarray(~(error <= ROUNDINGS * unit * usual) | steady)
+    with np.errstate(over="ignore"):
+        usual = np.where(np.isfinite(size), size, 0).mean()
+        steady = (size > 0) & (scale <= STEADY * size) & (error > min(MUCH * unit, 0.25) * size)
+        return np.asarray(~(error <= ROUNDINGS * unit * usual) | steady)
 
 
 def graded(
@@ -73,8 +76,9 @@ def value(subject: Subject) -> Outcome:
         raise Skip("V1 compares with a reference formula")
     for setting in subject.settings:
         for mode, case in _cases(subject, setting):
-            unit, scale = EPSILON[case.dtype], _scale(case)
-            with np.errstate(invalid="ignore"):
+            unit = EPSILON[case.dtype] * (ROUGH if case.dtype == "float64" else 1)
+            with np.errstate(invalid="ignore", over="ignore"):
+                scale = _scale(case)
                 error = np.abs(case.got - case.exact.value)
                 wrong = ~(error <= ROUNDINGS * unit * scale + SMALLEST[case.dtype])
                 wrong &= np.abs(case.exact.value) < LARGEST[case.dtype]

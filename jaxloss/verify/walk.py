@@ -161,4 +161,20 @@ def _cond(
     return walk(arithmetic, branches[chosen], operands[1:], calls)
 
 
-CONTROL: dict[str, Callable[..., list[Any]]] = {"scan": _scan, "while": _while, "cond": _cond}
+def _solve(
+    arithmetic: Arithmetic, params: dict[str, Any], operands: list[Any], calls: tuple[Any, ...]
+) -> list[Any]:
+    """Carry out the solver that came with a linear system; the rest is for derivatives."""
+    lengths, closed = params["const_lengths"], params["jaxprs"].solve
+    start = lengths.matvec + lengths.vecmat
+    consts = operands[start : start + lengths.solve]
+    right = operands[start + lengths.solve + lengths.transpose_solve :]
+    return walk(arithmetic, closed, [*consts, *right], calls)
+
+
+CONTROL: dict[str, Callable[..., list[Any]]] = {
+    "scan": _scan,
+    "while": _while,
+    "cond": _cond,
+    "custom_linear_solve": _solve,
+}

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from mpmath import mpf
 
-from jaxloss.verify.precise import rules, structure
+from jaxloss.verify.precise import linear, rules, structure
 from jaxloss.verify.walk import Arithmetic, as_array
 
 Array = np.ndarray
@@ -169,6 +169,9 @@ def _first(rank: Callable[[Any], Any]) -> Callable[..., Array]:
 
 
 OTHERS: dict[str, Callable[..., Any]] = {
+    "cholesky": linear.cholesky,
+    "lu": linear.lu,
+    "triangular_solve": linear.triangular_solve,
     "convert_element_type": _convert,
     "bitcast_convert_type": _bits,
     "sort": _sort,
