@@ -250,3 +250,14 @@ def test_losses_are_verified_in_several_processes_in_order(
 
 def test_few_losses_are_verified_in_one_process() -> None:
     assert request.jobs(None, 2) == 1 and request.jobs(8, 3) == 3 and request.jobs(None, 100) >= 1
+
+
+def test_a_process_that_ends_early_is_said_in_a_line(
+    mine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # In this process the module is known already, and the other imports it again.
+    __import__(mine)
+    (tmp_path / f"{mine}.py").write_text("import os; os._exit(3)")
+    call = ["verify", f"{mine}:root", "l2_loss", *OWN, "--only", "D1", "--jobs", "2"]
+    assert cli.main(call) == 2
+    assert "a process ended before its time; try --jobs 1" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,11 +150,15 @@ def reports(wanted: Sequence[Request], processes: int) -> Iterator[Report]:
     spawned = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, spawned, _leave_interrupts_to_the_parent)
     try:
-        yield from pool.map(Request.report, wanted)
+        for future in [pool.submit(request.report) for request in wanted]:
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise ValueError("a process ended before its time; try --jobs 1") from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # Nothing is cancelled: the pool of Python 3.11 cannot end what is.
         for child in multiprocessing.active_children():
             child.terminate()
+        pool.shutdown()
 
 
 def _leave_interrupts_to_the_parent() -> None:

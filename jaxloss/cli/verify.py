@@ -15,9 +15,8 @@ def main(options: argparse.Namespace) -> int:
     wanted = request.requests(options)
     processes = request.jobs(options.jobs, len(wanted))
     before = _before(options)
-    # The bar moves as the reports come, which is in order.
-    names = console.track(wanted, "verify", name=lambda r: r.target)
-    reports = [r for r, _ in zip(request.reports(wanted, processes), names, strict=False)]
+    at_work = console.track(wanted, "verify", name=lambda r: r.target)
+    reports = [r for _, r in zip(at_work, request.reports(wanted, processes), strict=True)]
     _table(reports)
     changes = baseline.changes(reports, before)
     for report in reports:
