@@ -8,6 +8,7 @@ it does where mathematics gives none.
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -108,6 +109,21 @@ def unit(x: jax.Array, smallest: jax.Array) -> tuple[jax.Array, jax.Array]:
     direction = divide(x, jnp.maximum(size, floor)[..., None])
     short = (size <= floor) | (size == 0)
     return direction, jnp.where(short, 1 - jnp.sum(direction**2, axis=-1), 0)
+
+
+def half_square(x: jax.Array) -> jax.Array:
+    """Return `x^2 / 2`, finite wherever that is, although the square may not be."""
+    return 0.5 * x * x
+
+
+def power(base: jax.Array, exponent: jax.Array) -> jax.Array:
+    """Return `base ** exponent` of numbers >= 0; `0 ** 0` is 1, and a base of 0 has no gradient.
+
+    The compiler's power is right to the last place, which `exp(exponent * log(base))` is not.
+    """
+    zero = base == 0
+    nothing = (exponent == 0).astype(base.dtype)
+    return jnp.where(zero, nothing, jnp.where(zero, 1, base) ** exponent)
 
 
 def power_of_exp(exponent: jax.Array, log_base: jax.Array) -> jax.Array:
@@ -249,8 +265,14 @@ def _power_excess_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array
 
 @jax.custom_jvp
 def expm1(x: jax.Array) -> jax.Array:
-    """Return `exp(x) - 1`, whose derivative keeps its digits where `exp(x)` is small."""
-    return jnp.expm1(x)
+    """Return `exp(x) - 1` to the last place; the compiler's own errs by 5 units.
+
+    Its derivative keeps its digits where `exp(x)` is small.
+    """
+    small = jnp.abs(x) < 0.7
+    y = jnp.where(small, x, 0)
+    series = functools.reduce(lambda tail, k: 1 + y / k * tail, range(18, 2, -1), jnp.ones_like(y))
+    return jnp.where(small, y + half_square(y) * series, jnp.exp(x) - 1)
 
 
 @expm1.defjvp
@@ -260,13 +282,21 @@ def _expm1_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     return expm1(x), jnp.exp(x) * tangents[0]
 
 
-def log1p_square(x: jax.Array) -> jax.Array:
-    """Return `log(1 + x^2)` where the square may overflow."""
+def log1p_square(x: jax.Array, scale: jax.Array) -> jax.Array:
+    """Return `log(1 + (x / scale)^2)`, where neither the square nor the ratio need be finite."""
     _, size = fold(x)
-    large = size > 1
-    big = jnp.where(large, size, 1)
-    near = jnp.log1p(jnp.where(large, 0, x) ** 2)
-    return jnp.where(large, 2 * jnp.log(big) + jnp.log1p((1 / big) ** 2), near)
+    large, huge = size > scale, size * 2.0**-100 > scale
+    ratio = jnp.where(large, jnp.where(huge, size * 2.0**-100, size), scale) / scale
+    rest = log1p(jnp.where(huge, 0, 1 / ratio) ** 2)
+    far = 2 * (jnp.log(ratio) + jnp.where(huge, 100 * math.log(2), 0)) + rest
+    return jnp.where(large, far, log1p((jnp.where(large, 0, x) / scale) ** 2))
+
+
+def cosh_excess(x: jax.Array) -> jax.Array:
+    """Return `cosh(x) - 1` for numbers up to 1 in size, by its series."""
+    y = x**2
+    terms = (1 / (2 * k * (2 * k - 1)) for k in range(10, 1, -1))
+    return 0.5 * y * functools.reduce(lambda tail, c: 1 + c * y * tail, terms, jnp.ones_like(y))
 
 
 def exp_curvature(x: jax.Array) -> jax.Array:
@@ -350,12 +380,14 @@ def sigmoid(x: jax.Array) -> jax.Array:
 @jax.custom_jvp
 def log1p(x: jax.Array) -> jax.Array:
     """Return `log(1 + x)` to the last digits; the compiler's own errs by 120 units near -0.4."""
-    small = jnp.abs(x) < 0.5
+    small = (x > -0.5) & (x < 1)
     y = jnp.where(small, x, 0)
     s = y / (2 + y)
-    # The series of 2 atanh(s), whose terms fall at least ninefold.
-    series = functools.reduce(lambda tail, k: 1 / k + s**2 * tail, range(35, 0, -2), 0 * s)
-    return jnp.where(small, 2 * s * series, jnp.log(jnp.where(small, 1, 1 + x)))
+    # The series of 2 atanh(s) without its first term, whose terms fall at least ninefold.
+    series = functools.reduce(lambda tail, k: 2 / k + s**2 * tail, range(35, 1, -2), 0 * s)
+    square = half_square(y)
+    near = y - (square - s * (square + s**2 * series))
+    return jnp.where(small, near, jnp.log(jnp.where(small, 1, 1 + x)))
 
 
 @log1p.defjvp

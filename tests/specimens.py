@@ -216,6 +216,9 @@ WRONG = {
     "naive softplus": Specimen(
         "V1", lambda x, y: jnp.log(1 + jnp.exp(x)) - x * y, BINARY, exact_cross_entropy
     ),
+    "squares on the way": Specimen(
+        "V3", lambda p, t: jnp.log1p((p - t) ** 2), REALS, lambda p, t: mpmath.log(1 + (p - t) ** 2)
+    ),
     "gradient off by a factor": Specimen("G1", lambda p, t: off_by_a_factor(p - t)),
     "gradient stopped": Specimen("G1", lambda p, t: squared(lax.stop_gradient(p), t)),
     "small and off by a factor": Specimen("G1", lambda p, t: 1e-7 * off_by_a_factor(p - t)),

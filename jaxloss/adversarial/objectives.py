@@ -216,7 +216,8 @@ def least_squares_discriminator(
     (real, fake), mask = prepare(function, real_logits, fake_logits, where)
     real_target = arguments.hyper(function, "real_target", real_target, real)
     fake_target = arguments.hyper(function, "fake_target", fake_target, fake)
-    return arguments.masked(0.5 * (real - real_target) ** 2 + 0.5 * (fake - fake_target) ** 2, mask)
+    real_loss, fake_loss = map(numerics.half_square, (real - real_target, fake - fake_target))
+    return arguments.masked(real_loss + fake_loss, mask)
 
 
 def least_squares_generator(
@@ -251,7 +252,7 @@ def least_squares_generator(
     function = "least_squares.generator"
     fake, mask = prepare_fake(function, real_logits, fake_logits, where)
     target = arguments.hyper(function, "target", target, fake)
-    return arguments.masked(0.5 * (fake - target) ** 2, mask)
+    return arguments.masked(numerics.half_square(fake - target), mask)
 
 
 def hinge_discriminator(

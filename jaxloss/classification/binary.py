@@ -30,7 +30,8 @@ def _prepare(
 ) -> tuple[Array, Array, Array | None]:
     (logits, labels), mask = arguments.elementwise(function, where, logits=logits, labels=labels)
     labels = jnp.where((labels >= 0) & (labels <= 1), labels, jnp.nan)
-    return logits, labels, mask
+    # Added to, because JAX cannot trace a rule twice on what is still a NumPy array under vmap.
+    return logits + 0, labels, mask
 
 
 def sigmoid_binary_cross_entropy(
@@ -74,22 +75,35 @@ def sigmoid_binary_cross_entropy(
     smoothing = arguments.hyper(
         function, "label_smoothing", label_smoothing, logits, at_least=0.0, at_most=1.0
     )
-    labels = (1 - smoothing) * labels + smoothing / 2
-    return arguments.masked(cross_entropy(logits, labels, scale * pos_weight, scale), mask)
+    # Each share on its own: one minus a smoothed label has lost digits.
+    yes, no = ((1 - smoothing) * share + smoothing / 2 for share in (labels, 1 - labels))
+    total = scale * (1 + (pos_weight - 1) * yes)
+    loss = cross_entropy(logits, scale * pos_weight * yes, scale * no, total)
+    return arguments.masked(loss, mask)
 
 
-def cross_entropy(
-    logits: Array, labels: Array, positive: Array | float = 1.0, negative: Array | float = 1.0
-) -> Array:
-    """Return the formula of the binary cross-entropy, its two terms weighted, from one exponential.
+@jax.custom_jvp
+def cross_entropy(logits: Array, yes: Array, no: Array, total: Array) -> Array:
+    """Return `-yes log(p) - no log(1 - p)`, from one exponential; `total` is `yes + no`.
 
     Both terms share `log(1 + exp(-|logits|))`; what is left is `|logits|` times the weight of the
     side that the logit is not on. Nothing cancels, and a weight of 0 silences an infinite logit.
     """
     above, size = numerics.fold(logits)
-    against = jnp.where(above, negative * (1 - labels), positive * labels)
-    shared = (negative + (positive - negative) * labels) * jnp.log1p(jnp.exp(-size))
-    return shared + numerics.weighted(against, size)
+    shared = total * jnp.log1p(jnp.exp(-size))
+    return shared + numerics.weighted(jnp.where(above, no, yes), size)
+
+
+@cross_entropy.defjvp
+def _cross_entropy_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # Autodiff adds the slope of a side to that of the shared term, which nearly cancel.
+    logits, yes, no, _ = primals
+    above, size = numerics.fold(logits)
+    slope = no * numerics.sigmoid(logits) - yes * numerics.sigmoid(-logits)
+    silent = jnp.isinf(size) & (jnp.where(above, no, yes) == 0)
+    against = jnp.where(above, tangents[2], tangents[1]) * jnp.where(silent, 0, size)
+    shared = tangents[3] * jnp.log1p(jnp.exp(-size))
+    return cross_entropy(*primals), slope * tangents[0] + shared + against
 
 
 def sigmoid_focal_loss(
@@ -132,32 +146,59 @@ def sigmoid_focal_loss(
     function = "sigmoid_focal_loss"
     logits, labels, mask = _prepare(function, logits, labels, where)
     gamma = arguments.hyper(function, "gamma", gamma, logits, at_least=0.0)
-    fade = numerics.power_of_exp(gamma, _log_probability_against(logits, labels))
-    loss = fade * cross_entropy(logits, labels)
+    weight = jnp.ones_like(logits)
     if alpha is not None:
         alpha = arguments.hyper(function, "alpha", alpha, logits, at_least=0.0, at_most=1.0)
-        loss = (alpha * labels + (1 - alpha) * (1 - labels)) * loss
-    return arguments.masked(loss, mask)
+        # Its slope in one piece: that of two terms would drown the label's own.
+        weight = (2 * alpha - 1) * labels + (1 - alpha)
+        weight = numerics.valued(weight, alpha * labels + (1 - alpha) * (1 - labels))
+    return arguments.masked(_focal(logits, labels, gamma, weight), mask)
 
 
-def _log_probability_against(logits: Array, labels: Array) -> Array:
-    """Return `log(1 - p_t)`, smooth and accurate also where `p_t` rounds to 1.
+@jax.custom_jvp
+def _focal(logits: Array, labels: Array, gamma: Array, weight: Array) -> Array:
+    loss, _, fade = _focal_parts(logits, labels, gamma)
+    return weight * fade * loss * fade
+
+
+def _focal_parts(logits: Array, labels: Array, gamma: Array) -> tuple[Array, Array, Array]:
+    """Return the cross-entropy, `1 - p_t`, and the root of `(1 - p_t)^gamma`.
 
     With `q` the share of the label on the logit's side, `1 - p_t` is
-    `(q exp(-|x|) + 1 - q) / (1 + exp(-|x|))`. At `q = 1` only the exponential is left, and its
-    logarithm is linear; the slope in `q` is kept, because labels are differentiable too.
+    `(q exp(-|x|) + 1 - q) / (1 + exp(-|x|))`, accurate also where `p_t` rounds to 1.
     """
     positive, size = numerics.fold(logits)
-    agreeing = jnp.where(positive, labels, 1 - labels)
-    hard = agreeing == 1
-    # Beyond 80 only a hard label's logarithm still moves with the logit, and it is linear.
-    capped = jnp.where(size < 80, size, 80)
-    linear = -size + jnp.log1p((1 - agreeing) * jnp.where(hard, jnp.expm1(capped), 0))
-    soft = jnp.where(hard, 0, agreeing)
-    near = jnp.log1p(soft * jnp.expm1(-capped))
-    far = jnp.log(soft * jnp.exp(-capped) + (1 - soft))
-    mixed = jnp.where(capped < 1, near, far)
-    return jnp.where(hard, linear, mixed) - jnp.log1p(jnp.exp(-capped))
+    small, other = jnp.exp(-size), 1 - labels
+    agreeing, against = jnp.where(positive, labels, other), jnp.where(positive, other, labels)
+    against = (agreeing * small + against) / (1 + small)
+    # Where it vanishes its powers need not: the label is hard, and the logarithm linear.
+    vanished = numerics.power_of_exp(0.5 * gamma, -size)
+    fade = jnp.where(against == 0, vanished, numerics.power(against, 0.5 * gamma))
+    return cross_entropy(logits, labels, other, jnp.ones_like(logits)), against, fade
+
+
+@_focal.defjvp
+def _focal_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # Autodiff multiplies by a power that overflows before one that vanishes, and subtracts the two
+    # sides, which are nearly equal at a small logit or a balanced label.
+    logits, labels, gamma, weight = primals
+    loss, against, fade = _focal_parts(logits, labels, gamma)
+    vanished, weighted = against == 0, weight * fade
+    share = numerics.divide(loss, jnp.where(vanished, 1, against))
+    pull = weighted * jnp.where(vanished, 1, share)
+    yes, no = numerics.sigmoid(-logits), numerics.sigmoid(logits)
+    positive, size = numerics.fold(logits)
+    lead = numerics.expm1(-size) / (1 + jnp.exp(-size))
+    log_against = jnp.where(vanished, -size, jnp.log(jnp.where(vanished, 1, against)))
+    slope = (1 - labels) * no - labels * yes
+    slopes = (
+        weighted * slope + pull * (1 - 2 * labels) * yes * no * gamma,
+        pull * jnp.where(positive, lead, -lead) * gamma - weighted * logits,
+        weighted * numerics.weighted(loss, log_against),
+        fade * loss,
+    )
+    change = sum(by * fade * t for by, t in zip(slopes, tangents, strict=True))
+    return _focal(*primals), jnp.asarray(change)
 
 
 def asymmetric_loss(
@@ -202,19 +243,13 @@ def asymmetric_loss(
     clip = arguments.hyper(function, "clip", clip, logits, at_least=0.0, below=1.0)
     miss = numerics.softplus(-logits)  # -log(p)
     alarm = numerics.softplus(logits)  # -log(1 - p)
+    right, wrong = numerics.sigmoid(-logits), numerics.sigmoid(logits)
     # Each label is multiplied in before the factor, to silence what it does not weigh.
-    positive = numerics.power_of_exp(up, -alarm) * numerics.weighted(labels, miss)
-    unclipped = clip == 0
-    capped = -jnp.logaddexp(jnp.where(unclipped, 0, -alarm), numerics.log(clip))
-    alarm = jnp.where(unclipped, alarm, numerics.positive_part(capped))
-    fade = numerics.power_of_exp(down, _log_shifted_probability(logits, clip))
-    loss = positive + fade * numerics.weighted(1 - labels, alarm)
-    return arguments.masked(loss, mask)
-
-
-def _log_shifted_probability(logits: Array, clip: Array) -> Array:
-    """Return `log(max(p - clip, 0))` as `log(p) + log(1 - clip / p)`."""
-    above = jax.nn.sigmoid(logits) > clip
-    logits = jnp.where(above, logits, 0)
-    share = numerics.positive_part(1 - clip * (1 + jnp.exp(-logits)))
-    return jnp.where(above, numerics.log(share) - numerics.softplus(-logits), -jnp.inf)
+    positive = numerics.power(right, up) * numerics.weighted(labels, miss)
+    shifted = numerics.positive_part(wrong - clip)
+    small = shifted < 0.5
+    near = -numerics.log1p(-jnp.where(small, shifted, 0))
+    far = -jnp.log(jnp.where(small | (clip == 0), 1, right + clip))
+    alarm = jnp.where(clip == 0, alarm, jnp.where(small, near, far))
+    negative = numerics.power(shifted, down) * numerics.weighted(1 - labels, alarm)
+    return arguments.masked(positive + negative, mask)

@@ -52,7 +52,7 @@ def sparsemax_loss(
     high = numerics.weighted(1 - labels, logits - labels)
     low = numerics.weighted(labels, labels - 1 - logits)
     inside = jnp.abs(logits) < 1
-    bend = (jnp.where(inside, logits, 0) + 1 - 2 * labels) ** 2 / 4
+    bend = (jnp.where(inside, logits, 0) + (1 - 2 * labels)) ** 2 / 4
     loss = jnp.where(inside, bend, jnp.where(logits < 0, low, high))
     return arguments.masked(loss, mask)
 

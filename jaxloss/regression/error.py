@@ -11,6 +11,7 @@ Conventions shared by every function of this module:
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -83,7 +84,7 @@ def l2_loss(
     Reference: Bishop, Pattern Recognition and Machine Learning (2006), eq. 1.2.
     """
     error, mask = _error("l2_loss", predictions, targets, where)
-    return arguments.masked(0.5 * error**2, mask)
+    return arguments.masked(numerics.half_square(error), mask)
 
 
 def absolute_error(
@@ -301,6 +302,6 @@ def log_cosh(
     error, mask = _error("log_cosh", predictions, targets, where)
     _, size = numerics.fold(error)
     small = size < 1
-    near = 0.5 * jnp.log1p(jnp.sinh(jnp.where(small, size, 0)) ** 2)
-    far = size + jnp.log1p(jnp.exp(-2 * size)) - jnp.log(2.0).astype(size.dtype)
+    near = numerics.log1p(numerics.cosh_excess(jnp.where(small, size, 0)))
+    far = size - math.log(2) + jnp.log1p(jnp.exp(-2 * size))
     return arguments.masked(jnp.where(small, near, far), mask)

@@ -158,4 +158,4 @@ def expectile_loss(
     error, side, mask = _sides(
         "expectile_loss", "expectile", expectile, predictions, targets, where
     )
-    return arguments.masked(side * error**2, mask)
+    return arguments.masked(side * error * error, mask)

@@ -50,8 +50,8 @@ def squared_logarithmic_error(
     # Beyond 1e30 the ratio might overflow, and nothing cancels any more.
     regular = (low > -1) & (gap <= 1e30 * (1 + low))
     ratio = numerics.divide(jnp.where(regular, gap, 0), jnp.where(regular, 1 + low, 1))
-    difference = jnp.log1p(predictions) - jnp.log1p(targets)
-    logarithm = jnp.where(regular, jnp.log1p(ratio), difference)
+    difference = numerics.log1p(predictions) - numerics.log1p(targets)
+    logarithm = jnp.where(regular, numerics.log1p(ratio), difference)
     return arguments.masked(logarithm**2, mask)
 
 
@@ -92,8 +92,14 @@ def absolute_percentage_error(
     epsilon = arguments.hyper(function, "epsilon", epsilon, targets, above=0.0)
     size = numerics.absolute(targets)
     # Selected, not maximised: no slope of the size may reach a target below epsilon.
-    size = jnp.where(size > epsilon, size, epsilon)
-    return arguments.masked(numerics.divide(numerics.absolute(predictions - targets), size), mask)
+    far, error = size > epsilon, predictions - targets
+    value = numerics.divide(numerics.absolute(error), jnp.where(far, size, epsilon))
+    near = numerics.absolute(jnp.where(far, 0, error)) / epsilon
+    # The slope of |error| / |targets| in a large target cancels; that of predictions / targets, of
+    # which it is a constant less or more, does not.
+    side = jnp.sign(error) * jnp.sign(targets)
+    share = side * numerics.divide(predictions, jnp.where(far, targets, 1))
+    return arguments.masked(numerics.valued(jnp.where(far, share, near), value), mask)
 
 
 def symmetric_absolute_percentage_error(

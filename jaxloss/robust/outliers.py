@@ -27,21 +27,23 @@ from jaxloss import arguments, numerics
 Array = jax.Array
 
 
-def _scaled_error(
+def _error(
     function: str, predictions: Any, targets: Any, scale: Any, where: Any
 ) -> tuple[Array, Array, Array | None]:
-    """Return the error in units of the scale, the scale, and the mask."""
+    """Return the error, the scale, and the mask."""
     data = {"predictions": predictions} if targets is None else {
         "predictions": predictions,
         "targets": targets,
     }  # fmt: skip
     arrays, mask = arguments.elementwise(function, where, **data)
     error = arrays[0] if targets is None else arrays[0] - arrays[1]
-    scale = arguments.hyper(function, "scale", scale, error, above=0.0)
+    return error, arguments.hyper(function, "scale", scale, error, above=0.0), mask
+
+
+def _ratio(error: Array, scale: Array) -> Array:
+    """Return the error in units of the scale; a small one lifts no finite error to infinity."""
     largest = float(jnp.finfo(error.dtype).max)
-    # A small scale must not lift a finite error over the largest number.
-    ratio = jnp.where(jnp.isfinite(error), jnp.clip(error / scale, -largest, largest), error)
-    return ratio, scale, mask
+    return jnp.where(jnp.isfinite(error), jnp.clip(error / scale, -largest, largest), error)
 
 
 def general_robust_loss(
@@ -82,64 +84,98 @@ def general_robust_loss(
     Reference: Barron, A General and Adaptive Robust Loss Function (2019), eq. 8.
     """
     function = "general_robust_loss"
-    error, _, mask = _scaled_error(function, predictions, targets, scale, where)
+    error, scale, mask = _error(function, predictions, targets, scale, where)
     alpha = arguments.hyper(function, "alpha", alpha, error, or_at=-jnp.inf)
     welsch = jnp.isneginf(alpha)
-    general = _general(error, jnp.where(welsch, -1, alpha))
-    return arguments.masked(jnp.where(welsch, _saturating(error), general), mask)
+    general = _general(error, scale, jnp.where(welsch, -1, alpha))
+    saturating = _saturating(_ratio(error, scale))
+    return arguments.masked(jnp.where(welsch, saturating, general), mask)
 
 
-def _growth(error: Array, alpha: Array) -> tuple[Array, Array]:
-    """Return `b = |alpha - 2|` and `log(1 + z / b)`."""
+def _growth(error: Array, scale: Array, alpha: Array) -> tuple[Array, Array, Any]:
+    """Return `b = |alpha - 2|`, `log(1 + z / b)`, and of a number `k` the power `(1 + z / b)^k`."""
     _, distance = numerics.fold(alpha - 2)
     # Below the spacing of numbers at 2 nothing changes but that the formula stays finite.
     smallest = float(jnp.finfo(error.dtype).eps) / 32
     distance = distance + lax.stop_gradient(numerics.positive_part(smallest - distance))
+    root = jnp.sqrt(distance) * scale
+    # Of so large a ratio the square, of a huge one the ratio itself may be no number.
     _, size = numerics.fold(error)
-    root = jnp.sqrt(distance)
-    # Of so large a ratio the logarithm is that of its parts, and the ratio may not be a number.
-    large = 1e-15 * size > root
-    logs = 2 * (jnp.log(jnp.where(large, size, 1)) - jnp.log(root))
-    return distance, jnp.where(
-        large, logs, numerics.log1p_square(jnp.where(large, 0, error) / root)
-    )
+    large, huge = 1e-15 * size > root, 2.0**-100 * size > root
+    ratio = jnp.where(large, jnp.where(huge, 2.0**-100 * size, size), root) / root
+    near = jnp.where(large, 0, error) / scale
+    base = 1 + near * (near / distance)
+
+    def power(k: Array) -> Array:
+        far = ratio ** (2 * k) * jnp.where(huge, 2.0 ** (200 * k), 1)
+        return jnp.where(large, far, base**k)
+
+    return distance, numerics.log1p_square(error, root), power
 
 
 @jax.custom_jvp
-def _general(error: Array, alpha: Array) -> Array:
-    return _power(error, alpha)
+def _general(error: Array, scale: Array, alpha: Array) -> Array:
+    return _power(error, scale, alpha)
 
 
 def _general_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     # Autodiff multiplies a power that overflows by a slope that vanishes.
-    error, alpha = primals
-    slope = error * jnp.exp((0.5 * alpha - 1) * _growth(error, alpha)[1])
+    error, scale, alpha = primals
+    _, growth, power = _growth(*primals)
+    # Far out in two steps, of which none vanishes before the slope does.
+    half = 0.5 * alpha - 1
+    near = growth < 2
+    first = jnp.where(near, jnp.exp(half * jnp.where(near, growth, 0)), power(0.5 * half))
+    second = jnp.where(near, 1, first)
+    slope = error * first / scale * second / scale
     change = jnp.zeros_like(slope)
     if not isinstance(tangents[0], SymbolicZero):
         change = change + slope * tangents[0]
     if not isinstance(tangents[1], SymbolicZero):
-        change = change + jax.jvp(lambda a: _power(error, a), (alpha,), tangents[1:])[1]
-    return _general(error, alpha), change
+        change = change - slope * (error / scale) * tangents[1]
+    if not isinstance(tangents[2], SymbolicZero):
+        change = change + jax.jvp(lambda a: _power(error, scale, a), (alpha,), tangents[2:])[1]
+    return _general(*primals), change
 
 
 _general.defjvp(_general_jvp, symbolic_zeros=True)
 
 
-def _power(error: Array, alpha: Array) -> Array:
-    distance, growth = _growth(error, alpha)
+def _power(error: Array, scale: Array, alpha: Array) -> Array:
+    distance, growth, power = _growth(error, scale, alpha)
+    error = _ratio(error, scale)
     # Around 2 the power is nearly the square itself, which exp(log) would round.
     nearly = (distance < 0.5) & (error**2 > distance) & (jnp.abs(error) < 1e19)
     size = jnp.where(nearly, error, 0) ** 2 + distance
     change = jnp.where(nearly, (0.5 * alpha - 1) * growth, 0)
     square = (size * jnp.exp(change) - distance) / jnp.where(nearly, alpha, 1)
-    power = 0.5 * distance * numerics.power_excess(jnp.where(nearly, 0, growth), 0.5 * alpha)
-    return jnp.where(nearly, square, power)
+    # Far out in two steps, neither of which overflows before the loss does.
+    far = ~nearly & (alpha * growth > 2)
+    root = power(0.25 * jnp.where(far, alpha, 0))
+    share = distance / jnp.where(far, alpha, 1)
+    straight = share * root * root - share
+    growth = jnp.where(nearly | far, 0, growth)
+    curved = 0.5 * distance * numerics.power_excess(growth, 0.5 * alpha)
+    # Of a tiny ratio the square vanishes before the loss does.
+    tiny = error**2 < 1e-18 * distance
+    curved = jnp.where(tiny, numerics.half_square(jnp.where(tiny, error, 0)), curved)
+    return jnp.where(nearly, square, jnp.where(far, straight, curved))
 
 
+@jax.custom_jvp
 def _saturating(error: Array) -> Array:
     """Return `1 - exp(-error^2 / 2)`; the error is cut where nothing is left to be seen."""
     near = jnp.clip(error, -1e4, 1e4)
-    return -numerics.expm1(-0.5 * jnp.where(jnp.isnan(error), error, near) ** 2)
+    return -numerics.expm1(-numerics.half_square(jnp.where(jnp.isnan(error), error, near)))
+
+
+@_saturating.defjvp
+def _saturating_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # In two steps, of which none vanishes before the slope does.
+    (error,) = primals
+    near = jnp.clip(error, -1e4, 1e4)
+    root = jnp.exp(-0.5 * numerics.half_square(jnp.where(jnp.isnan(error), error, near)))
+    return _saturating(error), near * root * root * tangents[0]
 
 
 def cauchy_loss(
@@ -171,8 +207,8 @@ def cauchy_loss(
 
     Reference: Barron (2019), eq. 8 at alpha = 0; Black and Anandan (1996), fig. 4.
     """
-    error, _, mask = _scaled_error("cauchy_loss", predictions, targets, scale, where)
-    return arguments.masked(numerics.log1p_square(error * 0.5**0.5), mask)
+    error, scale, mask = _error("cauchy_loss", predictions, targets, scale, where)
+    return arguments.masked(numerics.log1p_square(error, scale * 2**0.5), mask)
 
 
 def geman_mcclure_loss(
@@ -203,7 +239,8 @@ def geman_mcclure_loss(
 
     Reference: Barron (2019), eq. 8 at alpha = -2; Geman and McClure (1987).
     """
-    error, _, mask = _scaled_error("geman_mcclure_loss", predictions, targets, scale, where)
+    error, scale, mask = _error("geman_mcclure_loss", predictions, targets, scale, where)
+    error = _ratio(error, scale)
     large = jnp.abs(error) > 1
     near = jnp.where(large, 0, error) ** 2
     far = (1 / jnp.where(large, error, 1)) ** 2
@@ -239,8 +276,8 @@ def welsch_loss(
 
     Reference: Barron (2019), eq. 8 at alpha = -inf; Dennis and Welsch (1978).
     """
-    error, _, mask = _scaled_error("welsch_loss", predictions, targets, scale, where)
-    return arguments.masked(_saturating(error), mask)
+    error, scale, mask = _error("welsch_loss", predictions, targets, scale, where)
+    return arguments.masked(_saturating(_ratio(error, scale)), mask)
 
 
 def tukey_biweight_loss(
@@ -274,9 +311,28 @@ def tukey_biweight_loss(
     Reference: Beaton and Tukey (1974); Huber, Robust Statistics (1981), eq. 4.90.
     """
     function = "tukey_biweight_loss"
-    error, scale, mask = _scaled_error(function, predictions, targets, scale, where)
-    beyond = jnp.abs(error) >= 1
+    error, scale, mask = _error(function, predictions, targets, scale, where)
+    return arguments.masked(_biweight(error, scale), mask)
+
+
+@jax.custom_jvp
+def _biweight(error: Array, scale: Array) -> Array:
+    inside, rest, _ = _rest(error, scale)
+    return jnp.where(jnp.abs(error) >= scale, scale**2, inside**2 * (1 + rest + rest**2)) / 6
+
+
+def _rest(error: Array, scale: Array) -> tuple[Array, Array, Array]:
+    """Return the error, `1 - z` and `z` with `z = (r / scale)^2`; beyond the scale 0, 0 and 1."""
+    beyond = jnp.abs(error) >= scale
     inside = jnp.where(beyond, 0, error)
-    rest = (1 - inside) * (1 + inside)
-    loss = jnp.where(beyond, 1, inside**2 * (1 + rest + rest**2))
-    return arguments.masked(scale**2 / 6 * loss, mask)
+    # Subtracted before the division: the difference is exact where it is small.
+    rest = ((scale - inside) / scale) * ((scale + inside) / scale)
+    return inside, jnp.where(beyond, 0, rest), jnp.where(beyond, 1, (inside / scale) ** 2)
+
+
+@_biweight.defjvp
+def _biweight_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # Autodiff subtracts slopes that are nearly equal at the plateau.
+    inside, rest, z = _rest(*primals)
+    by_scale = primals[1] / 3 * z**2 * (3 - 2 * z)
+    return _biweight(*primals), inside * rest**2 * tangents[0] + by_scale * tangents[1]

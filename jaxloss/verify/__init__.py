@@ -103,6 +103,7 @@ from jaxloss.verify import (
     sizes,
     stages,
     transforms,
+    ulps,
     values,
     waiver,
 )
@@ -114,11 +115,13 @@ from jaxloss.verify.gradients import assert_gradients
 from jaxloss.verify.parametrize import parametrize
 from jaxloss.verify.report import VERDICTS, Finding, Report, environment, junit
 from jaxloss.verify.subject import Subject
+from jaxloss.verify.ulps import Accuracy, accuracy
 
 __all__ = [
     "CHECKS",
     "LEVELS",
     "VERDICTS",
+    "Accuracy",
     "Claim",
     "Comparison",
     "Difference",
@@ -128,6 +131,7 @@ __all__ = [
     "Report",
     "Step",
     "above_minus_one",
+    "accuracy",
     "assert_gradients",
     "at_most",
     "bounded",
@@ -196,11 +200,11 @@ __all__ = [
 LEVELS = ("quick", "standard", "exhaustive")
 
 # What the level "standard" adds: each of these compiles programs of its own.
-_THOROUGH = ("G1", "G2", "G3", "G5", "H1", "S6", "T1", "T2", "T3", "T4", "T5", "L1", "R1")
+_THOROUGH = ("V3", "G1", "G2", "G3", "G5", "H1", "S6", "T1", "T2", "T3", "T4", "T5", "L1", "R1")
 
 CHECKS: tuple[Check, ...] = (
-    *values.CHECKS, *rounding.CHECKS, *linearity.CHECKS, *inputs.CHECKS, *sizes.CHECKS,
-    *transforms.CHECKS, *stages.CHECKS, *devices.CHECKS, *cost.CHECKS,
+    *values.CHECKS, *rounding.CHECKS, *ulps.CHECKS, *linearity.CHECKS, *inputs.CHECKS,
+    *sizes.CHECKS, *transforms.CHECKS, *stages.CHECKS, *devices.CHECKS, *cost.CHECKS,
 )  # fmt: skip
 
 

@@ -117,6 +117,11 @@ class Subject:
         """Which arguments the loss is differentiated in."""
         return [k.differentiable for k in self.kinds]
 
+    @property
+    def moving(self) -> list[str]:
+        """The names of the arguments that the loss is differentiated in."""
+        return [n for n, d in zip(self.names, self.differentiable, strict=True) if d]
+
     # Samples
 
     def draw(self, mode: str) -> list[Array]:
