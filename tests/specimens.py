@@ -260,7 +260,11 @@ WRONG = {
     "counts in Python": Specimen("S6", lambda p, t: squared(p, t) * (1 / len(p)) * len(p)),
     "divided by the batch": Specimen("S6", lambda p, t: squared(p, t) / jnp.size(p) * 32),
     "variance of one class": Specimen(
-        "S6", lambda x, y: jnp.sum(squared(x, y), -1) / (x.shape[-1] - 1), LOGITS
+        "S6",
+        lambda x, y: (
+            jnp.sum(squared(x, jnp.mean(x, -1, keepdims=True)) * y, -1) / (x.shape[-1] - 1)
+        ),
+        LOGITS,
     ),
     "equal ones count once": Specimen("M3", counts_equal_ones_once),
     "negative": claimed(lambda p, t: squared(p, t) - 1e-6, verify.nonnegative()),

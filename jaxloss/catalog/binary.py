@@ -162,6 +162,7 @@ ENTRIES = (
                 "the cross-entropy at gamma 0",
                 classification.sigmoid_binary_cross_entropy,
                 {"gamma": 0.0},
+                approach=({"gamma": 3.0}, {"gamma": 1.0}, {"gamma": 0.1}),
             ),
             claims.holds("its weight falls with confidence", _fades_with_confidence),
             claims.monotone("logits", "decreasing", along="label"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxloss import catalog, verify
@@ -143,12 +145,13 @@ def jobs(asked: int | None, count: int) -> int:
 def reports(wanted: Sequence[Request], processes: int) -> Iterator[Report]:
     """Carry out requests, and yield their reports in order."""
     if processes == 1:
+        _split_the_processor()
         yield from map(Request.report, wanted)
         return
     # They share an accelerator, if there is one.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     spawned = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, spawned, _leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(processes, spawned, _prepare)
     try:
         for future in [pool.submit(request.report) for request in wanted]:
             yield future.result()
@@ -161,5 +164,15 @@ def reports(wanted: Sequence[Request], processes: int) -> Iterator[Report]:
         pool.shutdown()
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _prepare() -> None:
+    # The parent ends its children itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _split_the_processor()
+
+
+def _split_the_processor() -> None:
+    """Make two devices of it, without which each loss needs another process to be split."""
+    if "device_count" not in os.environ.get("XLA_FLAGS", ""):
+        # Too late where a loss of one's own has computed something while it was imported.
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", 2)

@@ -86,7 +86,7 @@ def _elsewhere(subject: Subject) -> Outcome:
         input=pickle.dumps(order),
         capture_output=True,
         timeout=SECONDS,
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(sys.path)},
+        env=_surroundings(),
     )
     if finished.returncode:
         last = finished.stderr.decode(errors="replace").strip().splitlines()[-1:]
@@ -95,6 +95,12 @@ def _elsewhere(subject: Subject) -> Outcome:
     if verdict == "skip":
         raise Skip(messages[0])
     yield from messages
+
+
+def _surroundings() -> dict[str, str]:
+    """Return the variables of a process on the processor that finds the same modules."""
+    mine = {k: v for k, v in os.environ.items() if not (k == "XLA_FLAGS" and "device_count" in v)}
+    return mine | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def _order(subject: Subject) -> dict[str, Any]:

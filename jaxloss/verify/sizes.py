@@ -18,7 +18,7 @@ Array = np.ndarray
 def smallest(subject: Subject) -> Outcome:
     """One example has the loss it has in a batch; none gives none, never NaN.
 
-    One class, or one item, gives something finite. A `ValueError` that says why it cannot is as
+    One class, or one item, gives something, infinite where mathematics is. A `ValueError` that says why it cannot is as
     good; of one class so is a `TypeError`, where other shapes are built in.
     """
     args = subject.draw("generic")
@@ -40,7 +40,7 @@ def smallest(subject: Subject) -> Outcome:
 def _complaints(what: str, found: list[Array] | str | None) -> Outcome:
     if isinstance(found, str):
         yield f"{what}: {found}"
-    elif found is not None and not all(np.isfinite(array).all() for array in found):
+    elif found is not None and any(np.isnan(array).any() for array in found):
         yield f"{what}: value {found[0]}, gradient {found[1:]}"
 
 

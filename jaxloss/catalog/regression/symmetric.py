@@ -104,7 +104,12 @@ ENTRIES = (
                 "predictions",
                 lambda p, t, delta=1.0: np.clip(p - t, -delta, delta),
             ),
-            claims.equals("l2_loss as delta grows", regression.l2_loss, {"delta": 1e9}),
+            claims.equals(
+                "l2_loss as delta grows",
+                regression.l2_loss,
+                {"delta": 1e9},
+                approach=({"delta": 0.1}, {"delta": 1.0}, {"delta": 30.0}),
+            ),
             claims.equals(
                 "delta times absolute_error as delta shrinks",
                 regression.absolute_error,
@@ -136,7 +141,12 @@ ENTRIES = (
             *DISTANCE,
             claims.convex("predictions"),
             claims.lipschitz(1.0, "predictions"),
-            claims.equals("absolute_error at beta 0", regression.absolute_error, {"beta": 0.0}),
+            claims.equals(
+                "absolute_error at beta 0",
+                regression.absolute_error,
+                {"beta": 0.0},
+                approach=({"beta": 3.0}, {"beta": 1.0}, {"beta": 0.01}),
+            ),
             claims.at_most("absolute_error", regression.absolute_error),
             *OF_THE_ERROR,
             claims.informative_gradient("predictions"),
@@ -161,7 +171,12 @@ ENTRIES = (
             claims.convex("predictions"),
             claims.lipschitz(lambda s: s.get("delta", 1.0), "predictions", text="delta"),
             claims.at_most("l2_loss", regression.l2_loss),
-            claims.equals("l2_loss as delta grows", regression.l2_loss, {"delta": 1e7}),
+            claims.equals(
+                "l2_loss as delta grows",
+                regression.l2_loss,
+                {"delta": 1e7},
+                approach=({"delta": 0.1}, {"delta": 1.0}, {"delta": 30.0}),
+            ),
             *OF_THE_ERROR,
             claims.informative_gradient("predictions"),
             claims.smooth(1.0, "predictions"),
@@ -186,7 +201,10 @@ ENTRIES = (
             claims.convex("predictions"),
             claims.lipschitz(1.0, "predictions"),
             claims.equals(
-                "absolute_error as epsilon shrinks", regression.absolute_error, {"epsilon": 1e-12}
+                "absolute_error as epsilon shrinks",
+                regression.absolute_error,
+                {"epsilon": 1e-12},
+                approach=({"epsilon": 1.0}, {"epsilon": 0.1}, {"epsilon": 1e-3}),
             ),
             *OF_THE_ERROR,
             claims.minimum_at_target(),
