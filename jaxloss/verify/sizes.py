@@ -18,8 +18,8 @@ Array = np.ndarray
 def smallest(subject: Subject) -> Outcome:
     """One example has the loss it has in a batch; none gives none, never NaN.
 
-    One class, or one item, gives something, infinite where mathematics is. A `ValueError` that says why it cannot is as
-    good; of one class so is a `TypeError`, where other shapes are built in.
+    One class, or one item, gives no NaN either. A `ValueError` that says why it cannot is as good;
+    of one class so is a `TypeError`, where other shapes are built in.
     """
     args = subject.draw("generic")
     if len({len(a) if a.ndim else 0 for a in args}) != 1:
