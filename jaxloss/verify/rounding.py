@@ -37,22 +37,28 @@ class _Case(NamedTuple):
     exact: oracle.Exact
 
 
-def matters(error: Array, exact: Array, scale: Array, unit: float) -> Array:
+def matters(error: Array, exact: Array, scale: Array, unit: float, args: list[Array]) -> Array:
     """Tell which errors are no matter of taste.
 
-    Those that a number of the others' size would show, and those of numbers that small changes of
-    the inputs leave alone. What else is lost is small, and on the edge of vanishing.
+    Those that a number of the others' size would show; and those larger than the inputs' rounding,
+    of numbers that it leaves alone. What else is lost is small, and on the edge of vanishing.
 
     Args:
       error: of each number.
       exact: the number.
       scale: what a relative change of the inputs by one changes it by.
       unit: to which they are rounded.
+      args: the inputs, `[n, *event]` each, of `n` such numbers, or groups of them.
     """
+    largest = max(np.abs(a).max() for a in args)
+    if error.ndim and all(len(a) == len(error) for a in args):
+        rows = np.max([np.abs(a).reshape(len(a), -1).max(-1) for a in args], axis=0)
+        largest = rows.reshape((-1,) + (1,) * (error.ndim - 1))
     size = np.abs(exact)
     with np.errstate(over="ignore"):
         usual = np.where(np.isfinite(size), size, 0).mean()
-        steady = (size > 0) & (scale <= STEADY * size) & (error > min(MUCH * unit, 0.25) * size)
+        steady = (size > 0) & (scale <= STEADY * size) & (error > MUCH * unit * size)
+        steady &= error > ROUNDINGS * unit * largest
         return np.asarray(~(error <= ROUNDINGS * unit * usual) | steady)
 
 
@@ -82,7 +88,7 @@ def value(subject: Subject) -> Outcome:
                 error = np.abs(case.got - case.exact.value)
                 wrong = ~(error <= ROUNDINGS * unit * scale + SMALLEST[case.dtype])
                 wrong &= np.abs(case.exact.value) < LARGEST[case.dtype]
-                grave = matters(error, case.exact.value, scale, unit)
+                grave = matters(error, case.exact.value, scale, unit, case.args)
             say = lambda i, c=case, s=scale: _sentence(c, s, i)
             why = _blame(subject, setting, case, wrong) if wrong.any() else ""
             before, after = f"{case.dtype}, {mode}: ", f"{under(setting)}{why}"
@@ -148,7 +154,7 @@ def gradient(subject: Subject) -> Outcome:
             )
             rounded = rounded_setting(setting)
             got = subject.slopes(args, rounded, dtype)
-            scales = _sensitivity(subject, args, rounded)
+            scales = _sensitivity(subject, args, rounded, dtype)
             for k, name in enumerate(subject.names):
                 low, high = exact.left[k], exact.right[k]
                 smooth = np.abs(high - low) <= 1e-9 * (np.abs(high) + np.abs(low)) + 1e-30
@@ -166,7 +172,9 @@ def gradient(subject: Subject) -> Outcome:
                 wrong = smooth & (error > slack)
                 # To a reference a gradient is held strictly.
                 strictly = subject.reference is not None
-                grave = strictly | matters(error, high, scales[k], EPSILON[dtype])
+                # In half precision throughout, every step rounds, and not only the result.
+                unit = EPSILON[dtype] * (4 if dtype in HALF else 1)
+                grave = strictly | matters(error, high, scales[k], unit, args)
                 say = lambda i, g=got[k], e=high: f"{g[i]} instead of {e[i]}"
                 yield from graded(wrong, grave, args, say, f"{dtype}, d/d{name}: ", under(setting))
 
@@ -183,21 +191,29 @@ def _precisions(subject: Subject) -> Any:
         yield dtype, "coarse", subject.coarse()
 
 
-def _sensitivity(subject: Subject, args: list[Array], setting: Any) -> list[Array]:
+def _sensitivity(subject: Subject, args: list[Array], setting: Any, dtype: str) -> list[Array]:
     """Return how much a relative change of the inputs by one may change the gradient."""
-    slopes = _exact_slopes if subject.reference is None else Subject.slopes
+    known = subject.reference is not None
+    slopes, spread = (Subject.slopes, 2.0**-20) if known else (_exact_slopes, _spread(dtype))
     centre = slopes(subject, args, setting)
     rng = np.random.default_rng([subject.seed, 3])
     scales = [np.zeros_like(s) for s in centre]
     for _ in range(4):
+        # Nothing is relative to 0: without a reference such entries move as those of size 1 do.
+        steps = [a if known else np.where(a == 0, 1, a) for a in args]
         moved = [
-            a if k.discrete else a * (1 + 2.0**-20 * rng.uniform(-2, 2, a.shape))
-            for k, a in zip(subject.kinds, args, strict=True)
+            a if k.discrete else a + step * spread * rng.uniform(-2, 2, a.shape)
+            for k, a, step in zip(subject.kinds, args, steps, strict=True)
         ]
         there = slopes(subject, moved, setting)
         for scale, after, before in zip(scales, there, centre, strict=True):
-            np.maximum(scale, np.abs(after - before) * 2.0**20, out=scale)
+            np.maximum(scale, np.abs(after - before) / spread, out=scale)
     return scales
+
+
+def _spread(dtype: str) -> float:
+    """Return how far rounding moves the inputs of what is computed in a dtype throughout."""
+    return max(2.0**-20, EPSILON[dtype])
 
 
 def _exact_slopes(subject: Subject, args: list[Array], setting: Any) -> list[Array]:

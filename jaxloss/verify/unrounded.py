@@ -34,8 +34,11 @@ def program(
     subject: Subject, setting: Setting, dtype: str, args: Sequence[Array], build: Any
 ) -> precise.Program:
     """Trace `build(loss)` in a dtype at some rows."""
-    size = sum(a[:1].size for a in args)
-    if size > MOST_NUMBERS:
+    if len({np.shape(a)[:1] or 0 for a in args}) > 1 or np.ndim(args[0]) == 0:
+        raise precise.Declined("arguments without common rows are not tried in high precision")
+    # Where rows depend on each other, all of them make one example.
+    size = sum(np.size(a) // (len(a) if subject.apart else 1) for a in args)
+    if size > (MOST_NUMBERS if subject.apart else 2 * MOST_NUMBERS):
         raise precise.Declined(f"an example of {size} numbers is too large for high precision")
     with jax.enable_x64(dtype == "float64"):
         hyper, arrays = subject.hyper(setting, dtype), subject.cast(args, dtype)
