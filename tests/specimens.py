@@ -6,6 +6,7 @@ them. No check may be alarmed by one.
 
 import functools
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -34,6 +35,11 @@ def cross_entropy(x: Any, y: Any) -> Any:
 
 def by_index(x: Any, y: Any) -> Any:
     return -jnp.take_along_axis(jax.nn.log_softmax(x), y[..., None], axis=-1)[..., 0]
+
+
+def late_difference(x: Any, y: Any) -> Any:
+    chosen = jnp.take_along_axis(x, y[..., None], axis=-1)[..., 0]
+    return jax.nn.logsumexp(x, axis=-1) - chosen
 
 
 @jax.custom_jvp
@@ -224,6 +230,18 @@ WRONG = {
     "small and off by a factor": Specimen("G1", lambda p, t: 1e-7 * off_by_a_factor(p - t)),
     "no forward mode": Specimen("G2", lambda p, t: reverse_only(p - t)),
     "quantised gradient": Specimen("G3", quantised_huber, REALS, exact_huber),
+    "cancels in half precision": Specimen(
+        "V5", lambda p, t: jnp.logaddexp(p - t, t - p) - math.log(2.0), strict=True
+    ),
+    "overflows in half precision": Specimen("V5", lambda p, t: (p - t) ** 2 * 2.0**-8, strict=True),
+    "moves with a shift in half precision": Specimen(
+        "V4", late_difference, INDEXED, claims=(verify.shift_invariant("x"),)
+    ),
+    "negative in half precision": Specimen(
+        "V4",
+        lambda p, t: jnp.logaddexp(p - t, t - p) - math.log(2.0),
+        claims=(verify.nonnegative(),),
+    ),
     "second derivative lost": Specimen("H1", lambda p, t: forgets_curvature(p - t)),
     "wrong slope at 0": Specimen("K1", relu_form, BINARY, exact_cross_entropy),
     "wrong slope at 0, no reference": Specimen("K1", relu_form, BINARY),
@@ -244,6 +262,7 @@ WRONG = {
     "mask rescales": Specimen("M2", divides_by_the_rest),
     "depends on the place": Specimen("M3", looks_at_the_batch),
     "broadcasts": Specimen("E1", squared, strict=True),
+    "makes pairs of all examples": Specimen("E3", squared, strict=True),
     "cannot be jitted": Specimen("T1", branches),
     "mean over the batch": Specimen("T2", centred),
     "hyper-parameter static": Specimen("T3", static_delta, settings=({}, {"delta": 0.5})),

@@ -95,6 +95,7 @@ from jaxloss.catalog.kinds import (
 from jaxloss.verify import (
     cost,
     devices,
+    halves,
     inputs,
     linearity,
     precise,
@@ -200,10 +201,13 @@ __all__ = [
 LEVELS = ("quick", "standard", "exhaustive")
 
 # What the level "standard" adds: each of these compiles programs of its own.
-_THOROUGH = ("V3", "G1", "G2", "G3", "G5", "H1", "S6", "T1", "T2", "T3", "T4", "T5", "L1", "R1")
+_THOROUGH = (
+    "V3", "V4", "V5", "G1", "G2", "G3", "G5", "H1", "S6", "T1", "T2", "T3", "T4", "T5", "L1", "R1",
+)  # fmt: skip
 
 CHECKS: tuple[Check, ...] = (
-    *values.CHECKS, *rounding.CHECKS, *ulps.CHECKS, *linearity.CHECKS, *inputs.CHECKS,
+    *values.CHECKS, *rounding.CHECKS, *ulps.CHECKS, *halves.CHECKS, *linearity.CHECKS,
+    *inputs.CHECKS,
     *sizes.CHECKS, *transforms.CHECKS, *stages.CHECKS, *devices.CHECKS, *cost.CHECKS,
 )  # fmt: skip
 

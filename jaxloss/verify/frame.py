@@ -23,7 +23,19 @@ MOST = 3
 
 
 class Note(str):
-    """A sentence about something true and worth knowing, not a failure."""
+    """A sentence about something true and worth knowing, not a failure.
+
+    Attributes:
+      fault: where that is so, if it is a matter of rows.
+    """
+
+    fault: Fault | None
+
+    def __new__(cls, text: str, fault: Fault | None = None) -> Note:
+        """Attach what is known of the rows to a sentence."""
+        note = super().__new__(cls, text)
+        note.fault = fault
+        return note
 
 
 class Skip(Exception):
@@ -58,30 +70,34 @@ class Check:
         except (Skip, Declined) as reason:
             return Finding(self.id, self.title, "skip", (str(reason),))
         except Exception as error:
-            return self._failed([witness.raised(error, subject)], subject)
+            return self._told("fail", [witness.raised(error, subject)], subject)
         if failures := [s for s in said if isinstance(s, Fault)]:
             smallest = shrink.smallest(self._faults, subject, failures)
-            return self._failed(smallest[:MOST], subject)
-        return Finding(self.id, self.title, "note" if said else "pass", _texts(said[:MOST]))
+            return self._told("fail", smallest[:MOST], subject)
+        return self._told("note" if said else "pass", said[:MOST], subject)
 
     def said(self, subject: Subject) -> list[str]:
         """Run the check; return its notes, and what it found wrong with the rows at fault."""
         subject.calls.clear()
         run = self.run(subject)
-        return [s if isinstance(s, Note) else witness.located(s, subject) for s in run]
+        return [_located(s, subject) for s in run]
 
     def _faults(self, subject: Subject) -> list[Fault]:
         return [s for s in self.said(subject) if isinstance(s, Fault)]
 
-    def _failed(self, faults: list[Fault], subject: Subject) -> Finding:
-        rows = witness.row(faults[0])
+    def _told(self, verdict: str, said: Sequence[str], subject: Subject) -> Finding:
+        """Return a finding with the input and the lines of the first sentence that has rows."""
+        known = (s.fault if isinstance(s, Note) else s for s in said)
+        fault = next((f for f in known if isinstance(f, Fault) and f.args), None)
+        rows = witness.row(fault) if fault else []
         inputs = {k: a.tolist() for k, a in zip(subject.names, rows, strict=bool(rows))}
-        lines = repro.lines(subject, faults[0]) if rows else ""
-        return Finding(self.id, self.title, "fail", _texts(faults), inputs, lines)
+        lines = repro.lines(subject, fault) if fault else ""
+        return Finding(self.id, self.title, verdict, tuple(map(str, said)), inputs, lines)
 
 
-def _texts(sentences: Sequence[str]) -> tuple[str, ...]:
-    return tuple(map(str, sentences))
+def _located(sentence: str, subject: Subject) -> str:
+    fault = witness.located(sentence, subject)
+    return Note(sentence, fault) if isinstance(sentence, Note) else fault
 
 
 def check(

@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxloss.verify.frame import Outcome, Skip, at, check, rows, under
+from jaxloss.catalog.claims import Fault
+from jaxloss.verify.frame import Note, Outcome, Skip, at, check, rows, under
 from jaxloss.verify.subject import Subject, is_static
 from jaxloss.verify.values import LARGEST
 
@@ -44,16 +45,22 @@ def extreme(subject: Subject) -> Outcome:
             fits = np.abs(truth) < LARGEST["float32"]
             wrong = np.isnan(got) & (name == "value") | ~np.isfinite(got) & fits
             text = f"{name}{under(setting)}"
-            say = lambda i, g=got, t=truth, n=text: f"{n} is {g[i]}, in float64 {t[i]}"
+            say = lambda i, g=got, t=truth, n=text: (
+                f"{n} is {g[i]}, in float64 {'too' if np.isnan(t[i]).any() else t[i]}"
+            )
             yield from rows(wrong, args, say)
 
 
 @check("S3", "an impossible value makes value and gradient NaN")
 def invalid(subject: Subject) -> Outcome:
-    """A label out of range must not become a plausible number, nor leave a finite gradient."""
+    """A label out of range must not become a plausible number, nor leave a finite gradient.
+
+    Of losses that do not follow this library's laws a real number may be more than a label says.
+    """
     if not any(k.invalid.size for k in subject.kinds):
         raise Skip("no argument has impossible values")
     for k, kind in enumerate(subject.kinds):
+        severe = kind.discrete or subject.strict
         for bad in kind.invalid:
             args = [np.copy(a) for a in subject.draw("generic")]
             args[k][0] = bad
@@ -62,7 +69,8 @@ def invalid(subject: Subject) -> Outcome:
             flows = not subject.differentiable[0] or np.isnan(slopes[0][0]).any()
             if not (np.isnan(value[0]).all() and flows):
                 text = f"{subject.names[k]}={bad}: value {value[0]}, gradient {slopes[0][0]}"
-                yield at(text, args, 0)
+                fault = at(text, args, 0)
+                yield fault if severe else Note(fault)
 
 
 @check("S4", "infinite inputs give the limit")
@@ -89,7 +97,8 @@ def infinite(subject: Subject) -> Outcome:
                         settled, np.abs(got - here) <= 1e-5 * (1 + np.abs(here)), np.isposinf(got)
                     )
                 text = under(setting)
-                say = lambda i, g=got, h=here, t=text: f"value {g[i]}, limit {h[i]:g}{t}"
+                limit = np.where(settled, here, np.inf)
+                say = lambda i, g=got, h=limit, t=text: f"value {g[i]}, limit {h[i]:g}{t}"
                 yield from rows(~right, args, say)
                 nan = np.isnan(slopes[k]).reshape(len(right), -1).any(-1)
                 nan = nan & settled.reshape(len(right), -1).all(-1)
@@ -131,7 +140,7 @@ def masks(subject: Subject) -> Outcome:
     for setting in subject.ends:
         for where in _mask_shapes(subject, args, rng):
             yield from _behind(subject, args, setting, where, rng)
-        nothing = np.zeros(len(args[0]), bool)
+        nothing = _of_examples(subject, args, np.zeros(len(args[0]), bool))
         value, slopes = subject.evaluate(args, setting, where=nothing)
         if value.any() or any(s.any() for s in slopes):
             yield f"all masked: value {value[0]} or gradient is not 0{under(setting)}"
@@ -139,10 +148,18 @@ def masks(subject: Subject) -> Outcome:
 
 def _mask_shapes(subject: Subject, args: list[Array], rng: np.random.Generator) -> list[Array]:
     """Return masks of examples, and of the entries of an event where there is one."""
-    examples = rng.random(len(args[0])) < 0.6
+    examples = _of_examples(subject, args, rng.random(len(args[0])) < 0.6)
     shapes = (args[0].shape[:ndim] for ndim in range(2, args[0].ndim + 1))
     entries = (rng.random(shape) < 0.7 for shape in shapes)
     return [examples, *(where for where in entries if _accepts(subject, args, where))]
+
+
+def _of_examples(subject: Subject, args: list[Array], where: Array) -> Array:
+    """Return a mask of examples as the loss takes it: some want one for each entry of an event."""
+    if subject.strict or _accepts(subject, args, where):
+        return where
+    tail = (1,) * (args[0].ndim - 1)
+    return np.broadcast_to(where.reshape(where.shape + tail), args[0].shape)
 
 
 def _accepts(subject: Subject, args: list[Array], where: Array) -> bool:
@@ -150,7 +167,7 @@ def _accepts(subject: Subject, args: list[Array], where: Array) -> bool:
     arrays = subject.cast(args, "float32")
     try:
         jax.eval_shape(lambda: subject.loss(*arrays, where=where, **subject.default))
-    except ValueError:
+    except (ValueError, TypeError):
         return False
     return True
 
@@ -199,12 +216,13 @@ def others(subject: Subject) -> Outcome:
     """The unmasked examples have the loss they have without a mask."""
     _needs_masks(subject)
     args = subject.draw("generic")
-    where = np.arange(len(args[0])) % 3 > 0
+    seen = np.arange(len(args[0])) % 3 > 0
+    where = _of_examples(subject, args, seen)
     for setting in subject.ends:
         plain = subject.value(args, setting)
         masked = subject.value(args, setting, where=where)
-        seen = where.reshape(where.shape + (1,) * (plain.ndim - 1))
-        wrong = seen & (np.abs(masked - plain) > 1e-5 * (1e-3 + np.abs(plain)))
+        rows_seen = seen.reshape(seen.shape + (1,) * (plain.ndim - 1))
+        wrong = rows_seen & (np.abs(masked - plain) > 1e-5 * (1e-3 + np.abs(plain)))
         yield from rows(wrong, args, lambda i, a=masked, b=plain: f"{a[i]} instead of {b[i]}")
 
 
@@ -263,6 +281,34 @@ def _names_function(subject: Subject, message: str) -> bool:
     return message.split(":")[0] in (subject.name, getattr(subject.loss, "__name__", ""))
 
 
+@check("E3", "an axis too many does not make pairs of all examples")
+def broadcast(subject: Subject) -> Outcome:
+    """`(n,)` with `(n, 1)` must not become `(n, n)`: a mean of it trains, on the wrong pairs.
+
+    Of losses that do not follow this library's laws it is said, and not a failure: most do it.
+    """
+    arrays = subject.cast(subject.draw("generic"), "float32")
+    if len(arrays) < 2:
+        raise Skip("there is only one argument")
+    expected = _size(subject, arrays)
+    for k in (k for k in range(1, len(arrays)) if arrays[k].ndim):
+        crooked = [a[:, None] if i == k else a for i, a in enumerate(arrays)]
+        if (got := _size(subject, crooked)) > expected:
+            shapes = f"{arrays[0].shape} with {subject.names[k]} of {crooked[k].shape}"
+            text = f"{shapes}: {got} values instead of {expected}, or of an error"
+            fault = Fault(text, [np.asarray(a[:3]) for a in crooked], (), dtype="float32")
+            yield fault if subject.strict else Note(fault)
+
+
+def _size(subject: Subject, arrays: list[Any]) -> int:
+    """Return how many values a loss has, 0 where it refuses its arguments."""
+    try:
+        with jax.numpy_rank_promotion("allow"):
+            return int(jax.eval_shape(lambda: subject.loss(*arrays, **subject.default)).size)
+    except Exception:
+        return 0
+
+
 @check("E2", "impossible hyper-parameters raise, or give NaN when traced")
 def impossible(subject: Subject) -> Outcome:
     """Known while tracing: `ValueError`. Known only later: NaN, never a plausible number."""
@@ -282,5 +328,5 @@ def impossible(subject: Subject) -> Outcome:
 
 CHECKS = (
     singular, extreme, invalid, infinite, not_a_number,
-    masks, others, independent, misfits, impossible,
+    masks, others, independent, misfits, impossible, broadcast,
 )  # fmt: skip

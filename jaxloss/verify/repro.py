@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from jaxloss import catalog
 from jaxloss.catalog.claims import Fault
 from jaxloss.verify import witness
-from jaxloss.verify.subject import Subject
+from jaxloss.verify.subject import Subject, precision, value_and_slopes
 
 Array = np.ndarray
 
@@ -45,9 +46,24 @@ def lines(subject: Subject, fault: Fault) -> str:
         paste.array(a, "" if k.discrete else fault.dtype)
         for k, a in zip(subject.kinds, args, strict=True)
     ]
-    function = _differentiated(names, call, subject.differentiable, each=not fault.rows)
+    chosen = subject.differentiable if _differentiates(subject, fault) else []
+    function = _differentiated(names, call, chosen, each=not fault.rows)
     context = "with jax.enable_x64(True): " if fault.dtype == "float64" else ""
     return f"{paste.imports()}\n{context}print(jax.jit({function})({', '.join(rows)}))"
+
+
+def _differentiates(subject: Subject, fault: Fault) -> bool:
+    """Tell whether there is a gradient to be printed, or an error that it raises."""
+    if re.match(r"\w+Error: ", fault):
+        return True
+    run = value_and_slopes(subject, subject.bound(fault.setting or {}))
+    try:
+        with precision(fault.dtype):
+            args = subject.cast(fault.args, fault.dtype or "float32")
+            jax.eval_shape(run, args, subject.hyper(fault.setting or {}, fault.dtype), fault.where)
+    except Exception as error:  # what is no call of the loss has other lines to show
+        return not isinstance(error, TypeError)
+    return True
 
 
 def _differentiated(names: str, call: str, differentiable: list[bool], *, each: bool) -> str:
@@ -84,7 +100,14 @@ class _Paste:
         return f"import {modules}{missing}"
 
     def function(self, function: Callable[..., Any]) -> str:
-        """Return how a function is called, by its public path where it has one."""
+        """Return how a function is called, by its public path where it has one.
+
+        A function that is made by an expression may say so: `source` is the module to import and
+        the expression.
+        """
+        if source := getattr(function, "source", None):
+            self._modules.append(source[0])
+            return str(source[1])
         name = getattr(function, "__qualname__", "")
         module = public_module(function)
         if module is None and (path := _in_catalogue(function)):

@@ -18,7 +18,7 @@ import numpy as np
 from jaxloss.catalog.claims import Claim
 from jaxloss.catalog.entry import Entry
 from jaxloss.catalog.kinds import Kind, grid
-from jaxloss.verify import oracle, precise, unrounded
+from jaxloss.verify import half_rows, oracle, precise, unrounded
 
 Array = np.ndarray
 
@@ -100,12 +100,11 @@ class Subject:
     @classmethod
     def of(cls, entry: Entry, seed: int = 0) -> Subject:
         """Return an entry of the catalogue with everything the catalogue says of it."""
-        required = dict(entry.required)
         return cls(
             entry.name,
             entry.specimen or entry.loss,
             entry.arguments,
-            settings=[required, *({**required, **s} for s in entry.settings)],
+            settings=[{**entry.required, **s} for s in ({}, *entry.settings)],
             claims=entry.claims,
             reference=entry.reference,
             impossible=entry.impossible,
@@ -157,17 +156,11 @@ class Subject:
 
     def coarse(self) -> list[Array]:
         """Return generic and small rows that bfloat16 and float16 both hold exactly."""
-        return [
-            a if k.discrete else _round_to_half(np.concatenate([a, _shrunk(k, a)]))
-            for k, a in zip(self.kinds, self._doubled(), strict=True)
-        ]
+        return half_rows.with_small_ones(self.kinds, self.draw("generic"))
 
-    def _doubled(self) -> list[Array]:
-        args = self.draw("generic")
-        return [
-            np.concatenate([a, a]) if k.discrete else a
-            for k, a in zip(self.kinds, args, strict=True)
-        ]
+    def halves(self) -> list[Array]:
+        """Return as many singular rows and rows of all sizes, exact in half precision."""
+        return half_rows.together(self.kinds, self.draw("singular"), self.draw("spread"))
 
     # Evaluation
 
@@ -182,6 +175,15 @@ class Subject:
     ) -> Array:
         """Return the losses, computed in a dtype, as float64."""
         return self.evaluate(args, setting, dtype, loss, where)[0]
+
+    def forward(self, args: Sequence[Array], setting: Mapping[str, Any], dtype: str) -> Array:
+        """Return the losses as `value` does, also where they have no gradient in a dtype."""
+        try:
+            return self.value(args, setting, dtype)
+        except TypeError:
+            with precision(dtype):
+                program, hyper = self.program(_values, setting), self.hyper(setting, dtype)
+                return _as_float64(program(self.cast(args, dtype), hyper))
 
     def slopes(
         self,
@@ -345,8 +347,8 @@ def _all_but(args: Sequence[Array], i: int) -> list[Array]:
 def _numeric_defaults(loss: Callable[..., Any], names: set[str]) -> dict[str, float]:
     """Return the defaults, where they are numbers, of some hyper-parameters."""
     parameters = inspect.signature(loss).parameters
-    defaults = {k: parameters[k].default for k in names if k in parameters}
-    return {k: v for k, v in defaults.items() if isinstance(v, float)}
+    defaults = ((k, parameters[k].default) for k in names & parameters.keys())
+    return {k: v for k, v in defaults if isinstance(v, float)}
 
 
 def is_static(value: Any) -> bool:
@@ -380,6 +382,10 @@ def value_and_slopes(subject: Subject, loss: Callable[..., Any]) -> Callable[...
     return program
 
 
+def _values(_: Subject, loss: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda arrays, hyper: loss(*arrays, **hyper)
+
+
 def precision(dtype: str) -> Any:
     """Return the context in which a dtype exists: 64-bit types on for float64 only."""
     return jax.enable_x64(dtype == "float64")
@@ -392,14 +398,3 @@ def wide(dtype: str) -> str:
 
 def _as_float64(array: Any) -> Array:
     return np.asarray(array).astype(np.float64)
-
-
-def _shrunk(kind: Kind, rows: Array) -> Array:
-    """Return smaller rows where the kind allows it."""
-    return rows * 2.0**-7 if kind.name == "reals" else rows
-
-
-def _round_to_half(rows: Array) -> Array:
-    """Round to numbers with 8 significant bits, and to 0 below float16's normal range."""
-    mantissa, exponent = np.frexp(np.where(np.abs(rows) < 2.0**-13, 0, rows))
-    return np.ldexp(np.round(mantissa * 256) / 256, exponent)

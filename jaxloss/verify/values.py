@@ -64,7 +64,10 @@ def value(subject: Subject) -> Outcome:
                 got = subject.value(args, rounded, dtype)
                 slack = 16 * EPSILON[dtype] * scale + SMALLEST[dtype]
                 with np.errstate(invalid="ignore"):
-                    wrong = ~(np.abs(got - exact.value) <= slack) & (exact.value < LARGEST[dtype])
+                    near = np.abs(got - exact.value) <= slack
+                wrong = ~near & (exact.value < LARGEST[dtype]) | np.isposinf(exact.value) & (
+                    got < LARGEST[dtype]
+                )
                 say = lambda i, g=got, e=exact.value: f"{g[i]:.9g} instead of {e[i]:.9g}"
                 for sentence in rows(wrong, args, say):
                     yield f"{dtype}, {mode}: {sentence}{under(setting)}"

@@ -29,7 +29,8 @@ _MODES = {"generic", "spread", "bitwise", "singular", "extreme", "coarse"}
 def located(sentence: str, subject: Subject) -> Fault:
     """Attach to a sentence what it speaks of: its rows, and how the loss was evaluated there."""
     fault = Fault.within(sentence)
-    if fault is None:
+    # A claim may show other arrays than the arguments: they are no call of the loss.
+    if fault is None or len(fault.args) != len(subject.names):
         return Fault(sentence, [], ())
     call = _evaluation(fault, subject)
     setting = call.setting if fault.setting is None else fault.setting

@@ -18,7 +18,8 @@ Setting = Mapping[str, Any]
 Number = float | Callable[[Setting], float]
 
 MODES = ("generic", "spread", "singular")
-EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23}
+EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+HALF = ("bfloat16", "float16")
 
 
 class Subject(Protocol):
@@ -29,6 +30,7 @@ class Subject(Protocol):
     settings: list[dict[str, Any]]
     rng: np.random.Generator
     seed: int
+    dtypes: tuple[str, ...]
 
     def draw(self, mode: str) -> list[Array]:
         """Return rows of every argument, `[n, *event]` each."""
@@ -51,6 +53,15 @@ class Subject(Protocol):
 
     def precisely(self, args: list[Array], setting: Setting) -> tuple[Array, list[Array]] | None:
         """Return losses and gradients without rounding, or None if they defy it."""
+
+    def forward(self, args: list[Array], setting: Setting, dtype: str) -> Array:
+        """Return losses, also where they have no gradient in a dtype."""
+
+    def coarse(self) -> list[Array]:
+        """Return ordinary and small rows that half precision holds exactly."""
+
+    def halves(self) -> list[Array]:
+        """Return singular rows and rows of all sizes that half precision holds exactly."""
 
     def program(self, build: Any, setting: Setting) -> Any:
         """Return `jax.jit(build(self, loss))`, compiled once."""
@@ -104,14 +115,26 @@ _LATEST: ContextVar[Fault | None] = ContextVar("latest", default=None)
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement about a loss and the check of it."""
+    """A statement about a loss and the check of it.
+
+    Attributes:
+      text: the statement.
+      check: yields how it fails.
+      halves: yields how it fails in half precision, where that is asked apart.
+    """
 
     text: str
     check: Callable[[Any], Iterator[str]]
+    halves: Callable[[Any], Iterator[str]] | None = None
 
     def __str__(self) -> str:
         """Return the statement."""
         return self.text
+
+
+def halves_of(subject: Subject) -> list[str]:
+    """Return the dtypes of half precision under which a subject is verified."""
+    return [dtype for dtype in HALF if dtype in subject.dtypes]
 
 
 def number(value: Number, setting: Setting) -> float:

@@ -21,7 +21,12 @@ class _Defaults:
 
 def by_default(claim: Claim) -> Claim:
     """Restrict a claim to the default hyper-parameters."""
-    return Claim(f"{claim.text}, by default", lambda subject: claim.check(_Defaults(subject)))
+    check, halves = claim.check, claim.halves
+    return Claim(
+        f"{claim.text}, by default",
+        lambda subject: check(_Defaults(subject)),
+        halves and (lambda subject: halves(_Defaults(subject))),
+    )
 
 
 def holds(text: str, check: Callable[[Any], Iterator[str]]) -> Claim:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from jaxloss.catalog.claims.frame import (
     EPSILON,
     Array,
     Claim,
+    Setting,
     Subject,
     differ,
+    halves_of,
     samples,
     shown,
     violations,
@@ -38,26 +41,42 @@ def symmetric() -> Claim:
 
 
 def shift_invariant(argument: str) -> Claim:
-    """Unchanged when a constant is added to a vector; the shifts are exact in float32."""
+    """Unchanged when a constant is added to a vector; the shifts are exact in the dtype."""
 
     def check(subject: Subject) -> Iterator[str]:
         k = subject.names.index(argument)
         for setting in subject.settings:
             args = subject.draw("generic")
             args[k] = np.round(args[k] * 256) / 256
-            before = subject.value(args, setting)
-            for shift in (1.0, -64.0, 4096.0):
-                moved = list(args)
-                moved[k] = args[k] + shift
-                after = subject.value(moved, setting)
-                slack = 16 * EPSILON["float32"] * np.maximum(abs(before), 1e-3)
-                wrong = differ(after, before, slack)
-                say = lambda i, a=before, b=after, c=shift: (
-                    f"{shown(a[i])} becomes {shown(b[i])} by {c:+g}"
-                )
-                yield from violations(wrong, args, setting, say)
+            yield from _shifted(subject, k, args, setting, "float32", (1.0, -64.0, 4096.0))
+            yield from _shifted(subject, k, *_far(k, args, "float32", setting))
 
-    return Claim(f"shift-invariant in {argument}", check)
+    def halves(subject: Subject) -> Iterator[str]:
+        k = subject.names.index(argument)
+        for setting, dtype in product(subject.settings, halves_of(subject)):
+            yield from _shifted(subject, k, *_far(k, subject.coarse(), dtype, setting))
+
+    return Claim(f"shift-invariant in {argument}", check, halves)
+
+
+def _far(k: int, args: list[Array], dtype: str, setting: Setting) -> Any:
+    """Return even numbers and the largest shift that keeps them exact, for `_shifted`."""
+    even = [2 * np.round(a) if i == k else a for i, a in enumerate(args)]
+    return even, setting, dtype, (2 / EPSILON[dtype],)
+
+
+def _shifted(
+    subject: Subject, k: int, args: list[Array], setting: Setting, dtype: str, shifts: Any
+) -> Iterator[str]:
+    before = subject.forward(args, setting, dtype)
+    for shift in shifts:
+        moved = [a + shift if i == k else a for i, a in enumerate(args)]
+        after = subject.forward(moved, setting, dtype)
+        slack = 16 * EPSILON[dtype] * np.maximum(abs(before), 1e-3)
+        say = lambda i, b=after, c=shift: (
+            f"{dtype}: {shown(before[i])} becomes {shown(b[i])} by {c:+g}"
+        )
+        yield from violations(differ(after, before, slack), args, setting, say)
 
 
 def scale_invariant(argument: str) -> Claim:

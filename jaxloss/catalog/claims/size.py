@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from jaxloss.catalog.claims.frame import (
     Number,
     Setting,
     Subject,
+    halves_of,
     number,
     rowwise,
     samples,
@@ -32,7 +34,14 @@ def nonnegative() -> Claim:
             say = lambda i, v=value: f"value {shown(v[i])}"
             yield from violations(~(value >= 0), args, setting, say)
 
-    return Claim("non-negative", check)
+    def halves(subject: Subject) -> Iterator[str]:
+        for setting, dtype in product(subject.settings, halves_of(subject)):
+            for args in (subject.coarse(), subject.halves()):
+                value = -rowwise(-subject.forward(args, setting, dtype), len(args[0]))
+                say = lambda i, v=value, d=dtype: f"{d}: value {shown(v[i])}"
+                yield from violations(value < 0, args, setting, say)
+
+    return Claim("non-negative", check, halves)
 
 
 def bounded(low: Number, high: Number) -> Claim:

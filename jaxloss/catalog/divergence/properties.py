@@ -102,7 +102,7 @@ def zero_at_probabilities() -> claims.Claim:
         value = subject.value([np.log(p), p], {})
         # The logarithm is rounded, and the divergence is quadratic in that.
         yield from claims.violations(
-            value > 1e-11, [p], {}, lambda i: f"value {value[i]} at equality"
+            value > 1e-11, [np.log(p), p], {}, lambda i: f"value {value[i]}"
         )
 
     return claims.holds("zero at equal distributions, to the rounding of the logarithm", check)
