@@ -250,7 +250,8 @@ def misfits(subject: Subject) -> Outcome:
     """An axis too many, a string, integers for predictions: errors that say what and where."""
     if not subject.strict:
         raise Skip("only asked of losses that follow this library's laws")
-    arrays = subject.cast(subject.draw("generic"), "float32")
+    # In NumPy, where to give an array another shape compiles nothing.
+    arrays = [np.asarray(a) for a in subject.cast(subject.draw("generic"), "float32")]
     for k in range(1, len(arrays)):
         crooked = [a[:, None] if i == k else a for i, a in enumerate(arrays)]
         yield from _refused(subject, crooked, ValueError, subject.names[k])

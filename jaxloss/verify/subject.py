@@ -224,7 +224,7 @@ class Subject:
     def cast(self, args: Sequence[Array], dtype: str) -> list[jax.Array]:
         """Convert rows to arrays of a dtype; discrete ones stay integers."""
         return [
-            jnp.asarray(a) if k.discrete else jnp.asarray(a, dtype)
+            jax.device_put(np.asarray(a)) if k.discrete else _converted(a, dtype)
             for k, a in zip(self.kinds, args, strict=True)
         ]
 
@@ -236,7 +236,7 @@ class Subject:
         Those left out get their defaults, so that all settings share one compiled program.
         """
         return {
-            k: v if isinstance(v, jax.Array) else jnp.asarray(v, wide(dtype))
+            k: v if isinstance(v, jax.Array) else _converted(v, wide(dtype))
             for k, v in ((self._defaults if loss is None else {}) | dict(setting)).items()
             if not is_static(v)
         }
@@ -394,6 +394,12 @@ def precision(dtype: str) -> Any:
 def wide(dtype: str) -> str:
     """Return the dtype in which a loss of inputs of `dtype` must be computed."""
     return "float32" if dtype in HALF else dtype
+
+
+def _converted(values: Any, dtype: str) -> jax.Array:
+    """Convert to an array of a dtype, by NumPy: JAX would compile a program for each shape."""
+    with np.errstate(over="ignore"):
+        return jax.device_put(np.asarray(values, jnp.dtype(dtype)))
 
 
 def _as_float64(array: Any) -> Array:
