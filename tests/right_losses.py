@@ -88,8 +88,8 @@ def jensen_shannon(q: Any, p: Any) -> Any:
 
 
 def squared_triplet(a: Any, p: Any, n: Any) -> Any:
-    near, far = (jnp.sum((a - other) ** 2, -1) for other in (p, n))
-    return jax.nn.relu(near - far + 1)
+    # The difference of both squared distances, which would cancel where they are large.
+    return jax.nn.relu(jnp.sum((n - p) * (2 * a - p - n), -1) + 1)
 
 
 def pairwise_logistic(s: Any, r: Any) -> Any:

@@ -40,7 +40,7 @@ class _Case(NamedTuple):
 def matters(error: Array, exact: Array, scale: Array, unit: float, args: list[Array]) -> Array:
     """Tell which errors are no matter of taste.
 
-    Those that a number of the others' size would show; and those larger than the inputs' rounding,
+    Those that the largest of the numbers would show; and those larger than the inputs' rounding,
     of numbers that it leaves alone. What else is lost is small, and on the edge of vanishing.
 
     Args:
@@ -56,10 +56,10 @@ def matters(error: Array, exact: Array, scale: Array, unit: float, args: list[Ar
         largest = rows.reshape((-1,) + (1,) * (error.ndim - 1))
     size = np.abs(exact)
     with np.errstate(over="ignore"):
-        usual = np.where(np.isfinite(size), size, 0).mean()
+        most = np.where(np.isfinite(size), size, 0).max()
         steady = (size > 0) & (scale <= STEADY * size) & (error > MUCH * unit * size)
         steady &= error > ROUNDINGS * unit * largest
-        return np.asarray(~(error <= ROUNDINGS * unit * usual) | steady)
+        return np.asarray(~(error <= ROUNDINGS * unit * most) | steady)
 
 
 def graded(
