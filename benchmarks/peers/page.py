@@ -19,8 +19,8 @@ python benchmarks/audit.py --markdown docs/audit.md
 An audit by hand had found {asked} defects in these two libraries.
 **{found} of them are found**{but}. There are {rows} rows in all: {defects} defects, and {policies}
 facts to be judged by a policy, as a library may want them so. Every reproduction was run by the
-audit in a namespace of its own, and printed what the check says; {bare} rows have none, because
-they are about a whole sample. Under the same descriptions this library's own functions have none
+audit in a namespace of its own, and printed what the check says; rows about a whole sample have
+none ({bare}). Under the same descriptions this library's own functions have none
 of the rows that were known: `python benchmarks/audit.py --library jaxloss`.
 
 Checks: **V** value, **G** gradient, **H** second derivative, **K** kinks, **S** singular, extreme,
@@ -75,7 +75,8 @@ def _missed(missed: list[known.Known]) -> list[str]:
     if not missed:
         return []
     lines = ["Not found:", ""]
-    return [*lines, *(f"- {k.id} `{', '.join(k.losses)}`: {k.defect}" for k in missed), ""]
+    why = lambda k: f": {k.missed}" if k.missed else ""
+    return [*lines, *(f"- {k.id}, {k.defect}{why(k)}" for k in missed), ""]
 
 
 def _known(asked: list[known.Known], rows: list[Row]) -> list[str]:
@@ -89,7 +90,7 @@ def _known(asked: list[known.Known], rows: list[Row]) -> list[str]:
 
 
 def _new(rows: list[Row]) -> list[str]:
-    lines = ["## What was not known", ""]
+    lines = ["## What was not known", "", "Consequences of the same causes among them.", ""]
     for row in rows:
         lines += [f"### `{row.loss}`: {row.check} {row.title}", "", *_details(row)]
     return lines
