@@ -58,6 +58,10 @@ _LIKE = {
 }
 
 
+# This library's functions by the names of the arguments here.
+_OURS = "(lambda scores, labels, *, where=None: jaxloss.{}(scores, labels, where=where))"
+
+
 def _listed(name: str, labels: Kind, scores: Kind = SCORES, **known: Any) -> Peer:
     arguments = {"scores": scores, "labels": labels}
     call = known.pop("call", _SUM.format(name))
@@ -75,7 +79,7 @@ def _known(name: str, entry: str) -> Peer:
         next(iter(known.arguments.values())),
         reference=known.reference,
         claims=stated,
-        ours=f"jaxloss.{entry}",
+        ours=_OURS.format(entry),
     )
 
 
@@ -86,7 +90,7 @@ def _pointwise(name: str, entry: str) -> Peer:
     arguments = dict(zip(("scores", "labels"), known.arguments.values(), strict=True))
     stated = (claims.nonnegative(), claims.convex("scores"))
     return Peer("rax", name, call, arguments, reference=known.reference, claims=stated,
-                ours=f"jaxloss.{entry}")  # fmt: skip
+                ours=_OURS.format(entry))  # fmt: skip
 
 
 def _made(maker: str) -> Peer:
@@ -101,7 +105,7 @@ def peers() -> tuple[Peer, ...]:
     return (
         *(_known(name, entry) for name, entry in _LIKE.items()),
         _listed("listmle_loss", _orders(), reference=listmle, claims=_SHIFT,
-                ours="jaxloss.listmle_loss"),
+                ours=_OURS.format("listmle_loss")),
         _listed("poly1_softmax_loss", REAL_GRADES, reference=_poly,
                 claims=(claims.nonnegative(), claims.shift_invariant("scores"))),
         _listed("pairwise_qr_loss", REAL_GRADES, reference=_quantile, claims=_SHIFT),

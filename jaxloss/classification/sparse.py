@@ -93,10 +93,11 @@ def multiclass_sparsemax_loss(
 
 @jax.custom_jvp
 def _sparsemax_loss(scores: Array, is_label: Array, mask: Array) -> Array:
-    probabilities, threshold = _sparsemax(scores, mask)
+    probabilities, threshold, top = _sparsemax(scores, mask)
     distance = jnp.sum((is_label.astype(scores.dtype) - probabilities) ** 2, axis=-1) / 2
     own = jnp.sum(jnp.where(is_label, scores, 0), axis=-1)
-    outside = numerics.positive_part(threshold - own)
+    # The gap to the highest score is exact however far from 0 both are.
+    outside = numerics.positive_part(threshold + (top - own))
     return distance + jnp.where(jnp.isnan(own), own, outside)
 
 
@@ -104,13 +105,16 @@ def _sparsemax_loss(scores: Array, is_label: Array, mask: Array) -> Array:
 def _sparsemax_loss_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     # Autodiff takes the wrong side where a class is just about to enter the support.
     scores, is_label, mask = primals
-    probabilities, _ = _sparsemax(scores, mask)
+    probabilities, _, _ = _sparsemax(scores, mask)
     slope = jnp.where(mask, probabilities - is_label.astype(scores.dtype), 0)
     return _sparsemax_loss(*primals), jnp.sum(slope * tangents[0], axis=-1)
 
 
-def _sparsemax(scores: Array, mask: Array) -> tuple[Array, Array]:
-    """Return the projection on the simplex `[..., classes]` and its threshold `[...]`."""
+def _sparsemax(scores: Array, mask: Array) -> tuple[Array, Array, Array]:
+    """Return the projection on the simplex `[..., classes]`, its threshold, and what that is from.
+
+    The threshold `[...]` is counted from the highest score `[...]`, or from 0 if that is infinite.
+    """
     present = mask | ~jnp.any(mask, axis=-1, keepdims=True)
     scores = jnp.where(present, scores, -jnp.inf)
     top = lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
@@ -123,7 +127,7 @@ def _sparsemax(scores: Array, mask: Array) -> tuple[Array, Array]:
     size = jnp.sum(inside, axis=-1, keepdims=True, dtype=scores.dtype)
     threshold = (jnp.sum(jnp.where(inside, ordered, 0), axis=-1, keepdims=True) - 1) / size
     projected = numerics.positive_part(scores - top - threshold)
-    return projected, (threshold + top)[..., 0]
+    return projected, threshold[..., 0], top[..., 0]
 
 
 def make_fenchel_young_loss(
