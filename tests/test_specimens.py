@@ -56,7 +56,7 @@ def test_every_check_has_a_specimen() -> None:
 
 
 def test_an_unchecked_hyper_parameter_is_found() -> None:
-    from jaxloss.verify import inputs
+    from jaxloss.verify.checks import inputs
     from jaxloss.verify.subject import Subject
 
     subject = Subject(

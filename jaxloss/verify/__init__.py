@@ -18,8 +18,8 @@ what a function and its gradient are without rounding:
 >>> print(verify.precise.evaluate(lambda x: jnp.log(1 + jnp.exp(x)), -90.0))
 8.19401262399052e-40
 
-A new check is a generator function under `@check(id, title)` (see `jaxloss.verify.frame`) in the
-`CHECKS` of its module; a new claim is a function that returns a `Claim` (`jaxloss.catalog.claims`).
+A new check is a generator function under `@check(id, title)` in a module of `jaxloss.verify.checks`, in its
+`CHECKS`; a new claim is a function that returns a `Claim` (`jaxloss.catalog.claims`).
 """
 
 from __future__ import annotations
@@ -92,23 +92,9 @@ from jaxloss.catalog.kinds import (
     vectors,
     weights,
 )
-from jaxloss.verify import (
-    cost,
-    devices,
-    halves,
-    inputs,
-    linearity,
-    precise,
-    rounding,
-    signature,
-    sizes,
-    stages,
-    transforms,
-    ulps,
-    values,
-    waiver,
-)
+from jaxloss.verify import precise, signature, waiver
 from jaxloss.verify.checked import checked
+from jaxloss.verify.checks import CHECKS, THOROUGH
 from jaxloss.verify.compare import Comparison, Difference, compare
 from jaxloss.verify.explain import Explanation, Step, explain_nan
 from jaxloss.verify.frame import Check
@@ -199,17 +185,6 @@ __all__ = [
 ]
 
 LEVELS = ("quick", "standard", "exhaustive")
-
-# What the level "standard" adds: each of these compiles programs of its own.
-_THOROUGH = (
-    "V3", "V4", "V5", "G1", "G2", "G3", "G5", "H1", "S6", "T1", "T2", "T3", "T4", "T5", "L1", "R1",
-)  # fmt: skip
-
-CHECKS: tuple[Check, ...] = (
-    *values.CHECKS, *rounding.CHECKS, *ulps.CHECKS, *halves.CHECKS, *linearity.CHECKS,
-    *inputs.CHECKS,
-    *sizes.CHECKS, *transforms.CHECKS, *stages.CHECKS, *devices.CHECKS, *cost.CHECKS,
-)  # fmt: skip
 
 
 def check(
@@ -345,7 +320,7 @@ def chosen(subject: Subject, only: Sequence[str] | None, level: str) -> list[Che
         raise ValueError(f"verify: level must be one of {LEVELS}, got {level!r}.")
     checks = all_checks(subject)
     if only is None:
-        return [c for c in checks if level != "quick" or c.id not in _THOROUGH]
+        return [c for c in checks if level != "quick" or c.id not in THOROUGH]
     if unknown := set(only) - {c.id for c in checks}:
         have = ", ".join(c.id for c in checks)
         raise ValueError(f"verify: only must name checks among {have}, got {sorted(unknown)}.")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from jaxloss.catalog.kinds import Kind, example
+from jaxloss.verify.checks.values import EPSILON, SMALLEST
 from jaxloss.verify.shrink import shrink
 from jaxloss.verify.subject import HALF, Subject
-from jaxloss.verify.values import EPSILON, SMALLEST
 
 Array = np.ndarray
 

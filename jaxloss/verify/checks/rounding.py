@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxloss.verify import oracle, unrounded
+from jaxloss.verify.checks.values import EPSILON, LARGEST, SMALLEST
 from jaxloss.verify.frame import Note, Outcome, Skip, check, rows, under
 from jaxloss.verify.precise.blame import guilty
 from jaxloss.verify.subject import HALF, Subject, rounded_setting
-from jaxloss.verify.values import EPSILON, LARGEST, SMALLEST
 
 Array = np.ndarray
 

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from jaxloss.catalog.claims import Fault
+from jaxloss.verify.checks.values import LARGEST
 from jaxloss.verify.frame import Note, Outcome, Skip, at, check, rows, under
 from jaxloss.verify.subject import Subject, is_static
-from jaxloss.verify.values import LARGEST
 
 Array = np.ndarray
 

@@ -18,9 +18,9 @@ from jax.sharding import PartitionSpec as P
 
 from jaxloss import catalog
 from jaxloss.catalog.kinds import Kind
+from jaxloss.verify.checks.transforms import differs
 from jaxloss.verify.frame import Outcome, Skip, check
 from jaxloss.verify.subject import Subject, value_and_slopes
-from jaxloss.verify.transforms import differs
 
 Array = np.ndarray
 DEVICES = 8
@@ -82,7 +82,7 @@ def _same(got: Any, expected: Any, subject: Subject, how: str) -> Outcome:
 def _elsewhere(subject: Subject) -> Outcome:
     order = _order(subject)
     finished = subprocess.run(
-        [sys.executable, "-m", "jaxloss.verify.devices"],
+        [sys.executable, "-m", "jaxloss.verify.checks.devices"],
         input=pickle.dumps(order),
         capture_output=True,
         timeout=SECONDS,

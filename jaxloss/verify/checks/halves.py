@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from jaxloss.verify import half_rows
+from jaxloss.verify.checks.values import EPSILON, LARGEST, SMALLEST
 from jaxloss.verify.frame import Note, Outcome, Skip, check, rows, under
 from jaxloss.verify.subject import HALF, Subject, rounded_setting
-from jaxloss.verify.values import EPSILON, LARGEST, SMALLEST
 
 Array = np.ndarray
 

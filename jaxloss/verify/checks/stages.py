@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxloss.verify.checks.transforms import differs
 from jaxloss.verify.frame import Note, Outcome, Skip, check, rows, under
 from jaxloss.verify.subject import Subject, value_and_slopes
-from jaxloss.verify.transforms import differs
 from jaxloss.verify.walk import source
 
 # Directories whose lines a reader did not write.
