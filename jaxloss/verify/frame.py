@@ -79,8 +79,9 @@ class Check:
     def said(self, subject: Subject) -> list[str]:
         """Run the check; return its notes, and what it found wrong with the rows at fault."""
         subject.calls.clear()
-        run = self.run(subject)
-        return [_located(s, subject) for s in run]
+        # The arithmetic of checks meets numbers of all sizes; what is infinite or NaN they look at.
+        with np.errstate(all="ignore"):
+            return [_located(s, subject) for s in self.run(subject)]
 
     def _faults(self, subject: Subject) -> list[Fault]:
         return [s for s in self.said(subject) if isinstance(s, Fault)]

@@ -197,6 +197,12 @@ def column(numbers: Array, like: Array) -> Array:
     return numbers.reshape((-1,) + (1,) * (like.ndim - 1))
 
 
+def sensitivity(args: list[Array], slopes: list[Array]) -> Array:
+    """Return for each row how much changing every input by one in proportion may change it."""
+    terms = (np.nan_to_num(np.abs(a * s)) for a, s in zip(args, slopes, strict=True))
+    return np.sum([t.reshape(len(t), -1).sum(axis=-1) for t in terms], axis=0)
+
+
 def shown(value: Any) -> str:
     """Show a number, or the numbers of a loss that has several for a row."""
     return f"{value:.7g}" if np.ndim(value) == 0 else np.array2string(value, precision=7)

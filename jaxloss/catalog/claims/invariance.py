@@ -14,9 +14,11 @@ from jaxloss.catalog.claims.frame import (
     Claim,
     Setting,
     Subject,
+    column,
     differ,
     halves_of,
     samples,
+    sensitivity,
     shown,
     violations,
 )
@@ -30,9 +32,10 @@ def symmetric() -> Claim:
 
     def check(subject: Subject) -> Iterator[str]:
         for setting, args in samples(subject):
-            there = subject.value(args, setting)
+            there, slopes = subject.evaluate(args, setting)
             back = subject.value([args[1], args[0], *args[2:]], setting)
-            slack = 8 * EPSILON["float32"] * np.maximum(abs(there), 1e-30)
+            scale = abs(there) + column(sensitivity(args, slopes), there)
+            slack = 8 * EPSILON["float32"] * np.maximum(scale, 1e-30)
             wrong = differ(there, back, slack)
             say = lambda i, a=there, b=back: f"{shown(a[i])} one way, {shown(b[i])} the other"
             yield from violations(wrong, args, setting, say)
