@@ -18,8 +18,9 @@ what a function and its gradient are without rounding:
 >>> print(verify.precise.evaluate(lambda x: jnp.log(1 + jnp.exp(x)), -90.0))
 8.19401262399052e-40
 
-A new check is a generator function under `@check(id, title)` in a module of `jaxloss.verify.checks`, in its
-`CHECKS`; a new claim is a function that returns a `Claim` (`jaxloss.catalog.claims`).
+A new check is a generator function under `@check(id, title)` in a module of
+`jaxloss.verify.checks`, in its `CHECKS`; a new claim is a function that returns a `Claim`
+(`jaxloss.catalog.claims`).
 """
 
 from __future__ import annotations
