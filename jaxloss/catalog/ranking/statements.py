@@ -31,6 +31,9 @@ def _apart(rng: np.random.Generator, n: int) -> np.ndarray:
     return rng.permuted(grid, axis=1)
 
 
+# For losses that look at the best item only, and bend where two of them tie.
+PEAKED_SCORES = replace(SCORES, generic=_apart)
+
 # Of ordinary size, as they are multiplied by ranks before they are compared.
 APART_SCORES = replace(
     FINITE_SCORES,

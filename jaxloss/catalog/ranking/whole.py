@@ -16,6 +16,7 @@ from jaxloss.catalog.ranking.statements import (
     GRADED,
     GRADES,
     ITEMS,
+    PEAKED_SCORES,
     SCORES,
     SEGMENTS,
     raises,
@@ -232,7 +233,7 @@ ENTRIES = (
             ),
         ),
         non_claims=("convex in scores",),
-        **_LIST,
+        **_LIST | {"arguments": {"scores": PEAKED_SCORES, "relevance": GRADES}},
     ),
     Entry(
         ranking.neural_ndcg_loss,
