@@ -99,7 +99,8 @@ def _cross_entropy_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     # Autodiff adds the slope of a side to that of the shared term, which nearly cancel.
     logits, yes, no, _ = primals
     above, size = numerics.fold(logits)
-    slope = no * numerics.sigmoid(logits) - yes * numerics.sigmoid(-logits)
+    step, more = numerics.sigmoid_terms(logits)
+    slope = (no * step - yes * (1 - step)) + (yes + no) * more
     silent = jnp.isinf(size) & (jnp.where(above, no, yes) == 0)
     against = jnp.where(above, tangents[2], tangents[1]) * jnp.where(silent, 0, size)
     shared = tangents[3] * jnp.log1p(jnp.exp(-size))
@@ -157,24 +158,26 @@ def sigmoid_focal_loss(
 
 @jax.custom_jvp
 def _focal(logits: Array, labels: Array, gamma: Array, weight: Array) -> Array:
-    loss, _, fade = _focal_parts(logits, labels, gamma)
-    return weight * fade * loss * fade
+    loss, _, fade, rest = _focal_parts(logits, labels, gamma)
+    return weight * fade * loss * rest
 
 
-def _focal_parts(logits: Array, labels: Array, gamma: Array) -> tuple[Array, Array, Array]:
-    """Return the cross-entropy, `1 - p_t`, and the root of `(1 - p_t)^gamma`.
+def _focal_parts(logits: Array, labels: Array, gamma: Array) -> tuple[Array, ...]:
+    """Return the cross-entropy, `1 - p_t`, and two factors of `(1 - p_t)^gamma`.
 
-    With `q` the share of the label on the logit's side, `1 - p_t` is
-    `(q exp(-|x|) + 1 - q) / (1 + exp(-|x|))`, accurate also where `p_t` rounds to 1.
+    With `p = step + more`, `1 - p_t = labels + (1 - 2 labels) p` is accurate also where `p_t`
+    rounds to 1, as long as `step` is first.
     """
-    positive, size = numerics.fold(logits)
-    small, other = jnp.exp(-size), 1 - labels
-    agreeing, against = jnp.where(positive, labels, other), jnp.where(positive, other, labels)
-    against = (agreeing * small + against) / (1 + small)
+    step, more = numerics.sigmoid_terms(logits)
+    against, lost = numerics.add(step, labels * (1 - 2 * step), (1 - 2 * labels) * more)
     # Where it vanishes its powers need not: the label is hard, and the logarithm linear.
-    vanished = numerics.power_of_exp(0.5 * gamma, -size)
-    fade = jnp.where(against == 0, vanished, numerics.power(against, 0.5 * gamma))
-    return cross_entropy(logits, labels, other, jnp.ones_like(logits)), against, fade
+    vanished = numerics.power_of_exp(0.5 * gamma, -jnp.abs(logits))
+    whole, half = (numerics.power(against, k * gamma, lost) for k in (1, 0.5))
+    half = jnp.where(against == 0, vanished, half)
+    # Of a small power the roots, of which none vanishes before it meets a large loss.
+    enough = whole > 1e-20
+    loss = cross_entropy(logits, labels, 1 - labels, jnp.ones_like(logits))
+    return loss, against, jnp.where(enough, whole, half), jnp.where(enough, 1, half)
 
 
 @_focal.defjvp
@@ -182,22 +185,20 @@ def _focal_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     # Autodiff multiplies by a power that overflows before one that vanishes, and subtracts the two
     # sides, which are nearly equal at a small logit or a balanced label.
     logits, labels, gamma, weight = primals
-    loss, against, fade = _focal_parts(logits, labels, gamma)
+    loss, against, fade, rest = _focal_parts(logits, labels, gamma)
     vanished, weighted = against == 0, weight * fade
     share = numerics.divide(loss, jnp.where(vanished, 1, against))
     pull = weighted * jnp.where(vanished, 1, share)
     yes, no = numerics.sigmoid(-logits), numerics.sigmoid(logits)
-    positive, size = numerics.fold(logits)
-    lead = numerics.expm1(-size) / (1 + jnp.exp(-size))
-    log_against = jnp.where(vanished, -size, jnp.log(jnp.where(vanished, 1, against)))
-    slope = (1 - labels) * no - labels * yes
+    step, more = numerics.sigmoid_terms(logits)
+    log_against = jnp.where(vanished, -jnp.abs(logits), jnp.log(jnp.where(vanished, 1, against)))
     slopes = (
-        weighted * slope + pull * (1 - 2 * labels) * yes * no * gamma,
-        pull * jnp.where(positive, lead, -lead) * gamma - weighted * logits,
+        weighted * ((step - labels) + more) + pull * (1 - 2 * labels) * yes * no * gamma,
+        pull * ((1 - 2 * step) - 2 * more) * gamma - weighted * logits,
         weighted * numerics.weighted(loss, log_against),
         fade * loss,
     )
-    change = sum(by * fade * t for by, t in zip(slopes, tangents, strict=True))
+    change = sum(by * rest * t for by, t in zip(slopes, tangents, strict=True))
     return _focal(*primals), jnp.asarray(change)
 
 
@@ -241,15 +242,19 @@ def asymmetric_loss(
     down = arguments.hyper(function, "gamma_negative", gamma_negative, logits, at_least=0.0)
     up = arguments.hyper(function, "gamma_positive", gamma_positive, logits, at_least=0.0)
     clip = arguments.hyper(function, "clip", clip, logits, at_least=0.0, below=1.0)
-    miss = numerics.softplus(-logits)  # -log(p)
-    alarm = numerics.softplus(logits)  # -log(1 - p)
-    right, wrong = numerics.sigmoid(-logits), numerics.sigmoid(logits)
+    above, size = numerics.fold(logits)
+    shared = numerics.log1p(jnp.exp(-size))
+    miss = shared + jnp.where(above, 0, size)  # -log(p)
+    alarm = shared + jnp.where(above, size, 0)  # -log(1 - p)
+    right = numerics.sigmoid(-logits)
     # Each label is multiplied in before the factor, to silence what it does not weigh.
     positive = numerics.power(right, up) * numerics.weighted(labels, miss)
-    shifted = numerics.positive_part(wrong - clip)
+    step, more = numerics.sigmoid_terms(logits)
+    shifted, lost = numerics.add(step, -clip, more)
+    shifted = numerics.positive_part(shifted)
     small = shifted < 0.5
     near = -numerics.log1p(-jnp.where(small, shifted, 0))
     far = -jnp.log(jnp.where(small | (clip == 0), 1, right + clip))
     alarm = jnp.where(clip == 0, alarm, jnp.where(small, near, far))
-    negative = numerics.power(shifted, down) * numerics.weighted(1 - labels, alarm)
+    negative = numerics.power(shifted, down, lost) * numerics.weighted(1 - labels, alarm)
     return arguments.masked(positive + negative, mask)

@@ -104,13 +104,17 @@ def _growth(error: Array, scale: Array, alpha: Array) -> tuple[Array, Array, Any
     large, huge = 1e-15 * size > root, 2.0**-100 * size > root
     ratio = jnp.where(large, jnp.where(huge, 2.0**-100 * size, size), root) / root
     near = jnp.where(large, 0, error) / scale
-    base = 1 + near * (near / distance)
+    square = near * (near / distance)
 
     def power(k: Array) -> Array:
         far = ratio ** (2 * k) * jnp.where(huge, 2.0 ** (200 * k), 1)
-        return jnp.where(large, far, base**k)
+        return jnp.where(large, far, (1 + square) ** k)
 
-    return distance, numerics.log1p_square(error, root), power
+    # A square of the rounded root would double its error, and a small ratio needs none.
+    small = square < 1
+    near = numerics.log1p(jnp.where(small, square, 0))
+    far = numerics.log1p_square(error, root)
+    return distance, jnp.where(small & ~large, near, far), power
 
 
 @jax.custom_jvp
@@ -144,16 +148,20 @@ _general.defjvp(_general_jvp, symbolic_zeros=True)
 def _power(error: Array, scale: Array, alpha: Array) -> Array:
     distance, growth, power = _growth(error, scale, alpha)
     error = _ratio(error, scale)
-    # Around 2 the power is nearly the square itself, which exp(log) would round.
-    nearly = (distance < 0.5) & (error**2 > distance) & (jnp.abs(error) < 1e19)
+    # Around 2 the power is nearly the square itself, which exp(log) would round, but for a factor.
+    change = (0.5 * alpha - 1) * growth
+    nearly = (jnp.abs(change) < 0.5) & (distance < 0.5)
+    nearly = nearly & (error**2 > distance) & (jnp.abs(error) < 1e19)
     size = jnp.where(nearly, error, 0) ** 2 + distance
-    change = jnp.where(nearly, (0.5 * alpha - 1) * growth, 0)
+    change = jnp.where(nearly, change, 0)
     square = (size * jnp.exp(change) - distance) / jnp.where(nearly, alpha, 1)
-    # Far out in two steps, neither of which overflows before the loss does.
+    # Far out in two steps, neither of which overflows before the loss does; if it can be the
+    # ratio itself, which rounds less than a power.
     far = ~nearly & (alpha * growth > 2)
-    root = power(0.25 * jnp.where(far, alpha, 0))
+    half = jnp.where(far, 0.25 * alpha, 0)
+    first = jnp.where(half > 0.25, 0.5, half)
     share = distance / jnp.where(far, alpha, 1)
-    straight = share * root * root - share
+    straight = share * power(first) * power(2 * half - first) - share
     growth = jnp.where(nearly | far, 0, growth)
     curved = 0.5 * distance * numerics.power_excess(growth, 0.5 * alpha)
     # Of a tiny ratio the square vanishes before the loss does.
@@ -317,8 +325,10 @@ def tukey_biweight_loss(
 
 @jax.custom_jvp
 def _biweight(error: Array, scale: Array) -> Array:
-    inside, rest, _ = _rest(error, scale)
-    return jnp.where(jnp.abs(error) >= scale, scale**2, inside**2 * (1 + rest + rest**2)) / 6
+    inside, rest, z = _rest(error, scale)
+    # Near the target from `z`, whose rounding counts little there.
+    share = jnp.where(z < 0.5, 3 - z * (3 - z), 1 + rest + rest**2)
+    return jnp.where(jnp.abs(error) >= scale, scale**2, inside**2 * share) / 6
 
 
 def _rest(error: Array, scale: Array) -> tuple[Array, Array, Array]:
