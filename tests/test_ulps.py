@@ -1,6 +1,7 @@
 """Errors in units in the last place: what counts as one, and how many the losses make."""
 
 import importlib.util
+import math
 from pathlib import Path
 from types import ModuleType
 
@@ -67,6 +68,23 @@ def test_at_a_kink_all_between_the_sides_is_right() -> None:
 
 def test_what_is_not_known_is_not_judged() -> None:
     assert units(1, np.nan) == 0
+
+
+def found(quantity: str, *errors: tuple[float, float]) -> ulps.Accuracy:
+    """Summarise numbers near 1, each given by its error in last places and its scale."""
+    off, scale = np.array(errors).T
+    one = np.ones_like(off)
+    return ulps._summary(quantity, {}, [one], one + off * 2.0**-23, one, one, scale)
+
+
+def test_a_derivative_may_be_exact_to_the_last_place_of_its_scale() -> None:
+    assert found("d/dx", (8, 1)).ok and found("d/dx", (8, 1)).roundoffs == 0
+    assert not found("d/dx", (9, 8)).ok
+    near = found("d/dx", (9, 9), (1, 1))
+    assert near.ok and near.largest == 9 and near.roundoffs == 2
+    assert not found("d/dx", (9, 9), (9, 8)).ok  # at every point
+    assert not found("d/dx", (math.inf, 9)).ok
+    assert not found("value", (9, 9)).ok
 
 
 def test_an_expansion_has_slopes_and_scales() -> None:
