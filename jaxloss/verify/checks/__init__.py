@@ -1,12 +1,11 @@
 """The checks, by what they ask: a new one is a generator function in the module it belongs to.
 
-`values`: the right number and derivative · `rounding`, `halves`: how exact in which precision ·
-`linearity`: of what flows back · `inputs`: singular, extreme, infinite, invalid, masked · `sizes`:
-one example, one class, none · `transforms`, `stages`, `devices`: the same under every
-transformation, in compiled code, on many devices · `cost`: what it takes.
+`values`: the right number and derivative · `rounding`, `units`, `halves`: how exact in which
+precision · `linearity`: of what flows back · `inputs`: singular, extreme, infinite, invalid,
+masked · `sizes`: one example, one class, none · `transforms`, `stages`, `devices`: the same under
+every transformation, in compiled code, on many devices · `cost`: what it takes.
 """
 
-from jaxloss.verify import ulps
 from jaxloss.verify.checks import (
     cost,
     devices,
@@ -17,6 +16,7 @@ from jaxloss.verify.checks import (
     sizes,
     stages,
     transforms,
+    units,
     values,
 )
 from jaxloss.verify.frame import Check
@@ -24,7 +24,7 @@ from jaxloss.verify.frame import Check
 __all__ = ["CHECKS", "THOROUGH"]
 
 CHECKS: tuple[Check, ...] = (
-    *values.CHECKS, *rounding.CHECKS, *ulps.CHECKS, *halves.CHECKS, *linearity.CHECKS,
+    *values.CHECKS, *rounding.CHECKS, *units.CHECKS, *halves.CHECKS, *linearity.CHECKS,
     *inputs.CHECKS, *sizes.CHECKS, *transforms.CHECKS, *stages.CHECKS, *devices.CHECKS,
     *cost.CHECKS,
 )  # fmt: skip
