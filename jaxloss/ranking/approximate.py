@@ -64,7 +64,7 @@ def approx_ndcg_loss(
     gains = lists.gains(function, given.relevance, gain)
     higher = lists.ahead(given.scores, given.pairs())
     rank = lists.ranks(higher, gains.dtype)
-    best = lists.discounts(lists.ranks(lists.ideal(gains, higher), gains.dtype))
+    best = lists.discounts(lists.ranks(lists.ideal(given.relevance, higher), gains.dtype))
     # What the exact ranks lose and what their smoothing does, so that small losses keep digits.
     wrong_order = best - lists.discounts(rank)
     temperature = arguments.per_event(function, "temperature", temperature, rank, above=0.0)
@@ -179,10 +179,12 @@ def neural_ndcg_loss(
     place = sorting.places(gains)
     cells = (place <= count)[..., :, None] & given.mask[..., None, :]
     shares = jnp.exp(_balanced(logits, cells, _steps(function, iterations)))
-    best = sorting.by_place(gains, sorting.standing(gains, given.mask))
+    grades = sorting.by_place(given.relevance, sorting.standing(given.relevance, given.mask))
+    best = lists.gains(function, grades, gain)
     discounts = jnp.where(place <= count, lists.discounts(place), 0)
     # Rows sum to 1: what a place misses is what its items have less than the best one for it.
-    missed = jnp.where(cells, shares * (best[..., :, None] - gains[..., None, :]), 0)
+    gaps = lists.gain_gaps(function, grades[..., :, None], given.relevance[..., None, :], gain)
+    missed = jnp.where(cells, shares * gaps, 0)
     lost = jnp.sum(discounts * jnp.sum(missed, axis=-1), axis=-1)
     return given.result(numerics.divide(lost, jnp.sum(discounts * best, axis=-1)), temperature)
 

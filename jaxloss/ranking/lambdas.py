@@ -107,7 +107,7 @@ def _normal_gains(
 ) -> Array:
     """Return the gains divided by the ideal DCG; 0 in a list without a relevant item."""
     gains = lists.gains(function, given.relevance, gain)
-    best = lists.discounts(lists.ranks(lists.ideal(gains, higher), gains.dtype), top_n)
+    best = lists.discounts(lists.ranks(lists.ideal(given.relevance, higher), gains.dtype), top_n)
     # A masked item has a gain of 0.
     return numerics.divide(gains, given.sums(gains * best))
 

@@ -183,7 +183,11 @@ def ranks(higher: Array, dtype: Any) -> Array:
 
 
 def ideal(grades: Array, higher: Array) -> Array:
-    """Return who ranks higher by grade; of equal grades, who does by `higher`."""
+    """Return who ranks higher by grade; of equal grades, who does by `higher`.
+
+    The grades must be as they were given. Of computed ones, such as gains, the compiler may make
+    two copies that are rounded in different ways, and are then not equal where they should be.
+    """
     mine, other = grades[..., :, None], grades[..., None, :]
     counted = higher | jnp.swapaxes(higher, -1, -2)
     return counted & ((other > mine) | ((other == mine) & higher))
@@ -196,6 +200,12 @@ def gains(function: str, relevance: Array, gain: str) -> Array:
     if gain == "exponential":
         return numerics.expm1(relevance * jnp.log(jnp.asarray(2, relevance.dtype)))
     raise arguments.reject(function, "gain", "'exponential' or 'linear'", repr(gain))
+
+
+def gain_gaps(function: str, better: Array, other: Array, gain: str) -> Array:
+    """Return by how much one grade is worth more than another: exactly 0 for equal ones."""
+    rise = gains(function, better - other, gain)
+    return rise if gain == "linear" else (1 + gains(function, other, gain)) * rise
 
 
 def discounts(ranked: Array, top_n: int | None = None) -> Array:

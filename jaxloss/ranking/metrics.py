@@ -93,7 +93,7 @@ def ndcg(
     """
     order = _ranked("ndcg", scores, relevance, top_n, segments, where)
     gains = lists.gains("ndcg", order.given.relevance, gain)
-    best = lists.ranks(lists.ideal(gains, order.higher), gains.dtype)
+    best = lists.ranks(lists.ideal(order.given.relevance, order.higher), gains.dtype)
     discounts = jnp.where(order.found, lists.discounts(order.rank), 0)
     most = order.given.sums(gains * lists.discounts(best, order.top_n))
     return order.result(numerics.divide(order.given.sums(gains * discounts), most))
