@@ -549,7 +549,23 @@ def test_derivatives_at_extreme_logits_are_finite(name, options):
     """Exponents below one included: a power of a probability that underflows has infinite slope."""
     loss = loss_of(name, **options)
     points = array(
-        -3e4, -500.0, -104.0, -90.0, -50.0, -17.0, 0.0, 17.0, 50.0, 90.0, 104.0, 500.0, 3e4
+        -3e4,
+        -500.0,
+        -104.0,
+        -90.0,
+        -80.0,
+        -60.0,
+        -50.0,
+        -17.0,
+        0.0,
+        17.0,
+        50.0,
+        60.0,
+        80.0,
+        90.0,
+        104.0,
+        500.0,
+        3e4,
     )
 
     @jax.jit

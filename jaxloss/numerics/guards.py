@@ -89,13 +89,28 @@ def power(base: jax.Array, exponent: jax.Array, lost: jax.Array | None = None) -
     The compiler's power is right to the last place, which `exp(exponent * log(base))` is not.
     `lost` is what rounding took from a base of at most 1, which the power would multiply.
     """
+    # Below the smallest normal number some operations take for 0 what others do not.
+    base = jnp.where(base < float(jnp.finfo(base.dtype).tiny), 0, base)
+    raised = _raised(base, exponent)
+    if lost is None:
+        return raised
+    return raised + raised * (exponent * divide(lost, lax.stop_gradient(base)))
+
+
+@jax.custom_jvp
+def _raised(base: jax.Array, exponent: jax.Array) -> jax.Array:
     zero = base == 0
     nothing = (exponent == 0).astype(base.dtype)
-    safe = jnp.where(zero, 1, base)
-    raised = safe**exponent
-    if lost is not None:
-        raised = raised + raised * (exponent * (lost / lax.stop_gradient(safe)))
-    return jnp.where(zero, nothing, raised)
+    return jnp.where(zero, nothing, jnp.where(zero, 1, base) ** exponent)
+
+
+@_raised.defjvp
+def _raised_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    # Autodiff raises to the exponent less 2 in the end, which overflows for a small base.
+    base, exponent = primals
+    raised = _raised(base, exponent)
+    by_exponent = raised * jnp.log(jnp.where(base == 0, 1, base))
+    return raised, exponent * divide(raised, base) * tangents[0] + by_exponent * tangents[1]
 
 
 @jax.custom_jvp
