@@ -1,7 +1,8 @@
 """Loss functions for JAX: pure formulas, composed by optax, verified by autodiff.
 
 Losses and reductions stand at the top level, as in optax (`jaxloss.huber_loss`, `jaxloss.mean`);
-transformations of losses in their rooms (`jaxloss.curriculum`, `jaxloss.weighting`); what is known
+transformations of losses and of tasks' gradients in their rooms (`jaxloss.curriculum`,
+`jaxloss.weighting`, `jaxloss.multitask`); what is known
 of each loss in `jaxloss.catalog`, and the tool that checks it in `jaxloss.verify`.
 """
 
@@ -14,6 +15,7 @@ from jaxloss import (
     contrastive,
     curriculum,
     divergence,
+    multitask,
     ranking,
     regression,
     robust,
@@ -55,6 +57,7 @@ __all__ = [
     "curriculum",
     "divergence",
     "mean",
+    "multitask",
     "reduce_mean",
     "ranking",
     "reduce_sum",

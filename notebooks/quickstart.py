@@ -139,7 +139,7 @@ losses = {"digit": jnp.array(2.0), "odd": jnp.array(0.5), "ink": jnp.array(0.05)
 
 def learn(state, _):
     _, state = weighting.update(losses, state)
-    return state, jax.tree.map(lambda s: jnp.exp(-s) / 2, state.log_variances)
+    return state, state.weights
 
 
 _, weights = jax.lax.scan(learn, weighting.init(losses), length=200)

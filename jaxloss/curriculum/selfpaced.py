@@ -1,36 +1,19 @@
-"""Curricula: transformations of per-example losses that decide which examples count now.
-
-Each is an `optax.GradientTransformationExtraArgs` on a tree of losses: a leaf is a task, its axes
-are the examples. Chain it before `jaxloss.reduce_mean()`. Masks travel as the extra argument
-`where=` (one array, or a tree like the losses); factories take plain floats, so that
-`optax.inject_hyperparams` turns any of them into a schedule; state does not depend on the number
-of examples.
-"""
+"""Self-paced learning: each example weighed by how small its own loss is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
 
 from jaxloss import arguments, numerics, reduction
+from jaxloss.curriculum.examples import curriculum
+from jaxloss.protocol import Decision
 
 Array = jax.Array
-
-
-class SelfPacedState(NamedTuple):
-    """What the curriculum let through.
-
-    Attributes:
-      admitted: a tree like the losses; for each task the share in [0, 1] of valid examples with a
-        positive weight in the last update.
-    """
-
-    admitted: Any
 
 
 def self_paced(
@@ -47,16 +30,14 @@ def self_paced(
     nothing learned. Against wrong labels lower it instead: they are learned last, and a threshold
     that falls in time keeps them out.
 
-    Weights are constants to autodiff. With `t` the threshold, for `l < t` (and 0 otherwise):
+    With `t` the threshold, for `l < t` (and 0 otherwise):
 
     * `"hard"`: 1;
     * `"linear"`: `1 - l / t`;
     * `"logarithmic"`: `log(l + z) / log(z)` with `z = 1 - t`; needs `0 < t < 1`;
     * `"mixture"`: 1 up to `lower`, then `z (1 / l - 1 / t)` with `z = lower t / (t - lower)`.
 
-    Masked examples become 0 and are not counted; an infinite loss is never admitted, a NaN goes
-    through, for it is a bug to be seen. Losses of several tasks differ in scale: give each its
-    own threshold with `optax.partition`.
+    Losses of several tasks differ in scale: give each its own threshold with `optax.partition`.
 
     Args:
       threshold: `t`, in units of the loss, > 0. A number, or a traced scalar.
@@ -65,7 +46,7 @@ def self_paced(
       axis_name: mapped axes over which the share in the state is counted.
 
     Returns:
-      A transformation with `SelfPacedState`; losses keep their shapes.
+      A transformation with `CurriculumState`; losses keep their shapes.
 
     Raises:
       ValueError: for a form unknown, a threshold out of range, `lower` missing or out of place.
@@ -82,41 +63,13 @@ def self_paced(
     Reference: Kumar et al., Self-Paced Learning for Latent Variable Models (2010), eq. 4; Jiang et
     al., Easy Samples First (2014), eq. 5 to 9.
     """
-    function = "self_paced"
-    weight = _weight_function(function, form, threshold, lower)
+    weight = _weight_function("self_paced", form, threshold, lower)
 
-    def init(losses: Any) -> SelfPacedState:
-        return SelfPacedState(jax.tree.map(lambda _: jnp.zeros((), jnp.float32), losses))
+    def step(losses: Array, mask: Array, memory: Any) -> Decision:
+        del mask
+        return Decision(weight(losses), memory)
 
-    def one(losses: Array, where: Any) -> tuple[Array, Array]:
-        losses = arguments.floating(function, "losses", losses)
-        losses = losses.astype(arguments.working_dtype(losses))
-        mask = arguments.mask_like(function, where, losses)
-        losses = arguments.masked(losses, mask)
-        weights = lax.stop_gradient(weight(losses))
-        kept = ~(weights <= 0)  # NaN, of a traced threshold out of range, is kept and seen
-        admitted = reduction.mean(
-            (weights > 0).astype(jnp.float32), where=mask, axis_name=axis_name
-        )
-        # Selected, not only multiplied: of a weight of 0, an infinite loss would make NaN, and XLA
-        # would make 0 of a NaN.
-        paced = jnp.where(kept, weights * jnp.where(kept, losses, 0), 0)
-        paced = jnp.where(jnp.isnan(losses), losses, paced)
-        return arguments.masked(paced, mask), lax.stop_gradient(admitted)
-
-    def update(
-        losses: Any, state: SelfPacedState, params: Any = None, *, where: Any = None, **_: Any
-    ) -> tuple[Any, SelfPacedState]:
-        del state, params
-        pairs = reduction.map_tasks(one, losses, where)
-        paced, admitted = (_pick(pairs, i) for i in (0, 1))
-        return paced, SelfPacedState(admitted)
-
-    return optax.GradientTransformationExtraArgs(init, update)
-
-
-def _pick(pairs: Any, index: int) -> Any:
-    return jax.tree.map(lambda pair: pair[index], pairs, is_leaf=lambda x: type(x) is tuple)
+    return curriculum("self_paced", step, axis_name=axis_name)
 
 
 def _weight_function(

@@ -1,10 +1,4 @@
-"""Weighting of tasks: transformations of one loss per task.
-
-Each is an `optax.GradientTransformationExtraArgs` on a tree of scalar losses; chain it after
-`jaxloss.reduce_mean()`. State depends on the tree of tasks only. Schedules, fixed weights and
-moving averages come from optax: `optax.scale_by_schedule`, `optax.scale`, `optax.ema`, and
-`optax.partition` to treat tasks differently.
-"""
+"""Weights learned as uncertainties: each task's loss divided by a variance of its own."""
 
 from __future__ import annotations
 
@@ -13,23 +7,23 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
 
 from jaxloss import arguments, reduction
+from jaxloss.protocol import Decision
+from jaxloss.weighting.tasks import weighting
 
 Array = jax.Array
 
 
-class UncertaintyState(NamedTuple):
+class UncertaintyMemory(NamedTuple):
     """What uncertainty weighting has learned.
 
     Attributes:
-      log_variances: a tree like the losses, one float32 number a task; the task's weight is
-        `exp(-log_variance) / 2`.
+      log_variances: `[K]`; a task's weight is `exp(-log_variance) / 2`.
       optimizer: the state of the optimizer that learns them.
     """
 
-    log_variances: Any
+    log_variances: Array
     optimizer: Any
 
 
@@ -49,11 +43,11 @@ def uncertainty(
     formula for log-variances among your own parameters.
 
     Args:
-      optimizer: the optax optimizer of the log-variances, such as `optax.adam(1e-2)`.
+      optimizer: the optax optimizer of the log-variances `[K]`, such as `optax.adam(1e-2)`.
       initial: where the log-variances start; 0 is a weight of one half.
 
     Returns:
-      A transformation with `UncertaintyState`.
+      A transformation with `WeightingState`, whose memory is `UncertaintyMemory`.
 
     Raises:
       ValueError: in `update`, for a task whose loss is not a single number.
@@ -66,30 +60,26 @@ def uncertainty(
       >>> weighted, state = weighting.update(losses, weighting.init(losses))
       >>> print({task: float(loss) for task, loss in weighted.items()})
       {'digit': 1.0, 'ink': 0.5}
-      >>> print({task: round(float(s), 3) for task, s in state.log_variances.items()})
-      {'digit': 0.05, 'ink': 0.0}
+      >>> print(state.memory.log_variances)
+      [0.05 0.  ]
 
     Reference: Kendall et al., Multi-Task Learning Using Uncertainty (2018), eq. 7.
     """
-    like = jnp.zeros((), jnp.float32)
-    arguments.hyper("uncertainty", "initial", initial, like)
+    start_at = arguments.hyper("uncertainty", "initial", initial, jnp.zeros((), jnp.float32))
     optimizer = optax.with_extra_args_support(optimizer)
 
-    def init(losses: Any) -> UncertaintyState:
-        start = jax.tree.map(lambda _: jnp.full((), initial, jnp.float32), losses)
-        return UncertaintyState(start, optimizer.init(start))
+    def start(like: Array) -> UncertaintyMemory:
+        s = jnp.full_like(like, start_at)
+        return UncertaintyMemory(s, optimizer.init(s))
 
-    def update(
-        losses: Any, state: UncertaintyState, params: Any = None, **_: Any
-    ) -> tuple[Any, UncertaintyState]:
-        del params
-        weighted = uncertainty_weighted(losses, lax.stop_gradient(state.log_variances))
-        slopes = reduction.map_tasks(_slope, lax.stop_gradient(losses), state.log_variances)
-        steps, optimizer_state = optimizer.update(slopes, state.optimizer, state.log_variances)
-        log_variances = optax.apply_updates(state.log_variances, steps)
-        return weighted, UncertaintyState(log_variances, optimizer_state)
+    def step(losses: Array, memory: UncertaintyMemory) -> Decision:
+        s = memory.log_variances
+        weights = 0.5 * jnp.exp(-s)
+        change, state = optimizer.update(0.5 - weights * losses, memory.optimizer, s)
+        learned = UncertaintyMemory(optax.apply_updates(s, change), state)
+        return Decision(weights, learned, offsets=0.5 * s)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return weighting("uncertainty", step, start)
 
 
 def uncertainty_weighted(losses: Any, log_variances: Any) -> Any:
@@ -124,8 +114,3 @@ def _weighted(loss: Any, log_variance: Any) -> Array:
     loss = loss.astype(arguments.working_dtype(loss))
     log_variance = jnp.asarray(log_variance, loss.dtype)
     return 0.5 * (jnp.exp(-log_variance) * loss + log_variance)
-
-
-def _slope(loss: Array, log_variance: Array) -> Array:
-    loss = jnp.asarray(loss, log_variance.dtype)
-    return 0.5 * (1 - jnp.exp(-log_variance) * loss)
