@@ -183,6 +183,17 @@ def test_checks_that_look_at_derivatives_and_dtypes_show_where() -> None:
     assert "dtype=bfloat16" in pasted(finding.repro, loss=low)
 
 
+def test_a_wrong_slope_is_not_simplified_into_a_kink() -> None:
+    @jax.custom_jvp
+    def size(x: Any) -> Any:
+        return jnp.abs(x)
+
+    size.defjvp(lambda p, t: (size(p[0]), jnp.where(p[0] < 0, -1.1, 1.1) * t[0]))
+    finding = failure(lambda p, t: size(p - t), *REALS, check="G1")
+    # At p = t, the simplest input of all, a kink has no derivative that could be wrong.
+    assert finding.inputs["p"] != finding.inputs["t"]
+
+
 def test_a_loss_without_a_gradient_in_a_dtype_is_reproduced_in_it() -> None:
     sparsemax = optax.losses.multiclass_sparsemax_loss
     finding = failure(sparsemax, verify.scores(3), verify.labels(3), check="D1")

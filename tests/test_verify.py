@@ -62,11 +62,23 @@ def test_example_arrays_stand_for_kinds() -> None:
     assert report.ok, str(report)
 
 
+def test_a_wrong_one_of_several_numbers_of_a_row_is_shown() -> None:
+    def both(predictions: jax.Array, targets: jax.Array) -> jax.Array:
+        return jnp.stack([predictions - targets, predictions + targets + 1e-3], axis=-1)
+
+    formula = lambda p, t: [p - t, p + t]
+    reals = verify.reals()
+    report = verify.check(both, reals, reals, reference=formula, only=["V1"], level="quick")
+    assert "0.001 instead of 0 at (0., 0.)" in str(report)
+
+
 def test_bad_calls_say_what_is_wrong() -> None:
     with pytest.raises(ValueError, match=r"only must name checks among V1, .* got \['Z1'\]"):
         verify.check(wrong, verify.reals(), verify.reals(), only=["Z1"])
     with pytest.raises(TypeError, match="the loss takes 2 data arguments, got 3"):
         verify.check(wrong, *[verify.reals()] * 3)
+    with pytest.raises(ValueError, match=r"predictions must be a kind.*got shape \(\);.*vmap"):
+        verify.check(wrong, jnp.float32(1.0), verify.reals())
     with pytest.raises(KeyError, match="no loss named 'hubber_loss' in the catalogue; did you"):
         verify.entry("hubber_loss")
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from jaxloss.catalog.kinds import Kind, example
 from jaxloss.verify.subject import Subject
 
@@ -28,6 +30,7 @@ def data(
     Raises:
       TypeError: for more arguments than the loss takes, others than its first ones, or a name in
         `wrt` that cannot be differentiated in.
+      ValueError: for an example array without axes.
     """
     positional = [
         p.name
@@ -44,8 +47,17 @@ def data(
             f"check: kinds must be those of the loss's first arguments, {', '.join(positional)}, "
             f"each once, got {', '.join(given)}."
         )
-    found = {n: k if isinstance(k := given[n], Kind) else example(k) for n in names}
+    found = {n: k if isinstance(k := given[n], Kind) else _around(n, k) for n in names}
     return found if wrt is None else _moving(found, wrt)
+
+
+def _around(name: str, value: Any) -> Kind:
+    if np.ndim(value) == 0:
+        raise ValueError(
+            f"check: {name} must be a kind, such as verify.reals(), or an array of examples along "
+            f"its first axis, got shape (); for a loss of one example check jax.vmap(loss)."
+        )
+    return example(value)
 
 
 def subject(
