@@ -97,14 +97,16 @@ def as_tasks(function: str, gradients: Any, params: Any = None) -> Tasks:
     if isinstance(gradients, Tasks):
         return gradients
     trees = jax.tree.leaves(gradients, is_leaf=lambda node: node is not gradients)
-    found = {jax.tree.structure(tree) for tree in trees}
-    if params is not None:
-        found.add(jax.tree.structure(params))
-    shapes = {tuple(jnp.shape(leaf) for leaf in jax.tree.leaves(tree)) for tree in trees}
-    if len(found) != 1 or len(shapes) != 1 or shapes == {()} or trees[0] is gradients:
+    forms = {_form(tree) for tree in trees} | ({_form(params)} if params is not None else set())
+    if len(forms) != 1 or not trees or trees[0] is gradients:
         expected = "a dict (or list) of tasks with one gradient each, all like the parameters"
         raise arguments.reject(function, "gradients", expected, jax.tree.structure(gradients))
     return Rows(jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees))
+
+
+def _form(tree: Any) -> tuple[Any, ...]:
+    """Return what two trees of gradients of the same parameters have in common."""
+    return jax.tree.structure(tree), *(jnp.shape(leaf) for leaf in jax.tree.leaves(tree))
 
 
 def rows(function: str, gradients: Tasks) -> Rows:
