@@ -95,6 +95,19 @@ def test_heads_get_what_was_asked_for(mode):
         np.testing.assert_allclose(flat(got["trunk"]), weights @ trunk, rtol=2e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("turn", [0.0, 1e-9, 1e-4, 1e-2])
+def test_imtl_g_comes_to_rest_where_gradients_oppose_each_other(turn):
+    rows = jnp.array([[-3.0, 0.0], [jnp.cos(turn), jnp.sin(turn)]])
+    weights = jax.jit(imtl_g_weights)(rows @ rows.T)
+    np.testing.assert_allclose(weights, [0.25, 0.75], rtol=1e-6)  # the inverse norms: 1/3 and 1
+    assert jnp.linalg.norm(weights @ rows) <= 0.76 * turn + 1e-6
+
+
+def test_a_task_without_gradient_has_no_weight_in_imtl_g():
+    np.testing.assert_array_equal(imtl_g_weights(jnp.diag(jnp.array([0.0, 4.0]))), [0.0, 1.0])
+    np.testing.assert_array_equal(imtl_g_weights(jnp.zeros((2, 2))), [0.0, 0.0])
+
+
 def test_shared_may_be_a_callable_or_a_full_tree():
     choose = lambda tree: jax.tree_util.tree_map_with_path(lambda k, _: k[0].key == "trunk", tree)
     full = choose(network()[0])

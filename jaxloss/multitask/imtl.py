@@ -14,13 +14,18 @@ Array = jax.Array
 
 
 def imtl_g_weights(gramian: Array) -> Array:
-    """Return the weights of IMTL-G, `G^+ d / sum(G^+ d)` with `d` the norms of the gradients.
+    """Return the weights of IMTL-G, `a / sum(a)`, `a = G^-1 d` with `d` the norms of the gradients.
+
+    Solved for gradients of unit length, `C (d a) = 1` with `C` their cosines, and a ridge of some
+    roundoffs on `C`: where gradients depend on each other, as they do on the Pareto front, the
+    weights go to those that make the combination vanish. A pseudo-inverse of `G` would take the
+    other solutions, and walk along the front.
 
     Args:
       gramian: `[tasks, tasks]`.
 
     Returns:
-      `[tasks]`; they sum to 1, some may be negative. All 0 where all gradients are.
+      `[tasks]`; they sum to 1, some may be negative. 0 for a task without gradient.
 
     Raises:
       ValueError: for a matrix that is not square.
@@ -34,8 +39,11 @@ def imtl_g_weights(gramian: Array) -> Array:
     Reference: Liu et al., Towards Impartial Multi-task Learning (2021), eq. 6 to 9.
     """
     gramian = square("imtl_g_weights", gramian)
-    solved = jnp.linalg.pinv(gramian, hermitian=True) @ jnp.sqrt(jnp.diagonal(gramian))
-    return numerics.divide(solved, jnp.sum(solved))
+    d = jnp.sqrt(jnp.diagonal(gramian))
+    cosines = numerics.divide(gramian, jnp.outer(d, d))
+    ridge = 10 * len(d) * jnp.finfo(d.dtype).eps * jnp.eye(len(d), dtype=d.dtype)
+    weights = numerics.divide(jnp.linalg.solve(cosines + ridge, (d > 0).astype(d.dtype)), d)
+    return numerics.divide(weights, jnp.sum(weights))
 
 
 def imtl_g(*, shared: Shared = None, heads: str = "plain") -> optax.GradientTransformationExtraArgs:
