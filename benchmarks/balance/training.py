@@ -1,0 +1,96 @@
+"""One training loop for every method and every problem, to be jitted and mapped over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jaxloss import multitask
+
+Array = jax.Array
+
+
+class Problem(NamedTuple):
+    """What is to be learned.
+
+    Attributes:
+      start: from a key to parameters.
+      draw: from a key to a batch; what it holds is the problem's own affair.
+      losses: `losses(params, batch)`, a tree: one number for each task, or its examples' losses.
+      watch: what is looked at along the way, a function of the parameters.
+      optimizer: of the parameters, the same for all methods.
+    """
+
+    start: Callable[[Array], Any]
+    draw: Callable[[Array], Any]
+    losses: Callable[[Any, Any], Any]
+    watch: Callable[[Any], Any]
+    optimizer: optax.GradientTransformation
+
+
+Extra = Callable[[Problem, Any, Any, Any], dict[str, Any]]
+
+
+class Method(NamedTuple):
+    """What stands between the losses and the optimizer.
+
+    Attributes:
+      losses: transformation of the tree of losses.
+      gradients: transformation of the gradients of all tasks; None for that of the sum.
+      extra: `extra(problem, params, batch, previous)`, arguments that `losses` asks for; `previous`
+        is the batch of the step before.
+    """
+
+    losses: optax.GradientTransformation = optax.identity()
+    gradients: optax.GradientTransformation | None = None
+    extra: Extra = lambda *_: {}
+
+
+def train(problem: Problem, method: Method, key: Array, *, steps: int, every: int) -> Any:
+    """Train, and return what was watched every so many steps: leaves `[steps // every, ...]`."""
+    weigh = optax.with_extra_args_support(method.losses)
+    follow = problem.optimizer
+    if method.gradients is not None:
+        follow = optax.chain(method.gradients, follow)
+    follow = optax.with_extra_args_support(follow)
+    at_start, at_steps = jax.random.split(key)
+
+    def step(carry: Any, index: Array) -> tuple[Any, None]:
+        params, memory, state, previous = carry
+        batch = problem.draw(jax.random.fold_in(at_steps, index))
+        extra = method.extra(problem, params, batch, previous)
+
+        def weighted(params: Any) -> tuple[Any, Any]:
+            losses = problem.losses(params, batch)
+            out, later = weigh.update(losses, memory, **extra)
+            return out, (losses, later)
+
+        gradients, (losses, memory) = _gradients(weighted, params, method.gradients is not None)
+        updates, state = follow.update(gradients, state, params, losses=losses)
+        return (optax.apply_updates(params, updates), memory, state, batch), None
+
+    def stretch(carry: Any, first: Array) -> tuple[Any, Any]:
+        carry, _ = lax.scan(step, carry, first + jnp.arange(every))
+        return carry, problem.watch(carry[0])
+
+    params, batch = problem.start(at_start), problem.draw(at_start)
+    memory = weigh.init(problem.losses(params, batch))
+    carry = (params, memory, follow.init(params), batch)
+    return lax.scan(stretch, carry, every * jnp.arange(steps // every))[1]
+
+
+def _gradients(weighted: Callable[[Any], Any], params: Any, of_each: bool) -> tuple[Any, Any]:
+    if of_each:
+        (_, aux), gradients = multitask.value_and_gradients(weighted, has_aux=True)(params)
+        return gradients, aux
+
+    def total(params: Any) -> tuple[Array, Any]:
+        out, aux = weighted(params)
+        return jax.tree.reduce(jnp.add, out), aux
+
+    return jax.grad(total, has_aux=True)(params)
