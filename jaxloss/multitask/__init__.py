@@ -19,8 +19,13 @@ earn it where gradients conflict and differ in scale by much, or where no weight
 """
 
 from jaxloss.multitask.aggregate import AggregateState, aggregate
+from jaxloss.multitask.bargaining import fairgrad, fairgrad_weights, nash_mtl, nash_mtl_weights
+from jaxloss.multitask.cagrad import cagrad, cagrad_weights
+from jaxloss.multitask.dual_cone import dualproj, dualproj_weights, upgrad, upgrad_weights
 from jaxloss.multitask.engine import value_and_gradients
 from jaxloss.multitask.imtl import imtl_g, imtl_g_weights
+from jaxloss.multitask.mgda import mgda, mgda_weights
+from jaxloss.multitask.pcgrad import pcgrad, pcgrad_weights
 from jaxloss.multitask.tasks import Pullback, Rows
 
 __all__ = [
@@ -28,7 +33,21 @@ __all__ = [
     "Pullback",
     "Rows",
     "aggregate",
+    "cagrad",
+    "cagrad_weights",
+    "dualproj",
+    "dualproj_weights",
+    "fairgrad",
+    "fairgrad_weights",
     "imtl_g",
     "imtl_g_weights",
+    "mgda",
+    "mgda_weights",
+    "nash_mtl",
+    "nash_mtl_weights",
+    "pcgrad",
+    "pcgrad_weights",
+    "upgrad",
+    "upgrad_weights",
     "value_and_gradients",
 ]

@@ -11,7 +11,7 @@ import optax
 from jax import lax
 
 from jaxloss import arguments, protocol
-from jaxloss.multitask.tasks import Shared, as_tasks, is_shared
+from jaxloss.multitask.tasks import Shared, Tasks, as_tasks, is_shared
 from jaxloss.protocol import Decision
 
 Array = jax.Array
@@ -56,20 +56,44 @@ def aggregate(
       tasks (what `value_and_gradients` gives, or a dict or list of one tree per task) and returns
       one. Chain any optimizer behind it.
     """
+
+    def decide(tasks: Tasks, memory: Any, **extra: Any) -> tuple[Tasks, Decision]:
+        given = {name: per_task(function, name, extra, tasks.tasks) for name in needs}
+        return tasks, step(lax.stop_gradient(tasks.gramian(shared)), memory, **given)
+
+    return combination(function, decide, lambda params: start(), shared=shared, heads=heads)
+
+
+def combination(
+    function: str,
+    decide: Callable[..., tuple[Tasks, Decision]],
+    start: Callable[[Any], Any] = lambda params: (),
+    *,
+    shared: Shared = None,
+    heads: str = "plain",
+) -> optax.GradientTransformationExtraArgs:
+    """Return the transformation of tasks' gradients that a method of the rows describes.
+
+    Args:
+      function: as in `aggregate`, and so are `shared`, `heads` and what comes back.
+      decide: `decide(tasks, memory, **extra) -> (tasks, Decision)`; what comes out is the sum of
+        the rows that it returns, by its weights.
+      start: makes the memory from the parameters.
+      shared: which parameters the tasks share.
+      heads: what the gradient of a head is.
+    """
     if heads not in ("plain", "weighted"):
         raise arguments.reject(function, "heads", "'plain' or 'weighted'", repr(heads))
 
     def init(params: Any) -> AggregateState:
-        del params
-        return AggregateState(start())
+        return AggregateState(start(params))
 
     def update(
         gradients: Any, state: AggregateState, params: Any = None, **extra: Any
     ) -> tuple[Any, AggregateState]:
         tasks = as_tasks(function, gradients, params)
-        given = {name: per_task(function, name, extra, tasks.tasks) for name in needs}
-        decision = step(lax.stop_gradient(tasks.gramian(shared)), state.memory, **given)
-        combined = tasks.combine(decision.weights)
+        chosen, decision = decide(tasks, state.memory, **extra)
+        combined = chosen.combine(decision.weights)
         if shared is not None and heads == "plain":
             plain = tasks.combine(jnp.ones_like(decision.weights))
             choose = lambda flag, ours, sum_: ours if flag else sum_
@@ -105,3 +129,14 @@ def square(function: str, gramian: Any) -> Array:
     if gramian.ndim != 2 or gramian.shape[0] != gramian.shape[1] or not gramian.size:
         raise arguments.reject(function, "gramian", "of shape (tasks, tasks)", gramian.shape)
     return gramian.astype(arguments.working_dtype(gramian))
+
+
+def preferred(function: str, preference: Any, gramian: Array) -> Array:
+    """Return how much each task counts, `[K]`, at least 0: the share of each in a mean for None."""
+    if preference is None:
+        return jnp.full(len(gramian), 1 / len(gramian), gramian.dtype)
+    weights = arguments.hyper(function, "preference", preference, gramian[0], at_least=0.0)
+    if jnp.shape(preference) != weights.shape:
+        expected = f"one number for each of {len(gramian)} tasks"
+        raise arguments.reject(function, "preference", expected, jnp.shape(preference))
+    return weights

@@ -1,0 +1,103 @@
+"""CAGrad: near the mean gradient, the direction that serves the worst task best."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jaxloss import arguments, numerics
+from jaxloss.multitask import solvers
+from jaxloss.multitask.aggregate import square, stateless
+from jaxloss.multitask.tasks import Shared
+
+Array = jax.Array
+
+
+def cagrad_weights(gramian: Array, *, c: Any = 0.4, rescale: bool = False) -> Array:
+    """Return the weights of CAGrad, of the `d` that maximises `min_i g_i . d` near the mean.
+
+    With `g` the mean gradient, `d` is at most `c |g|` away from it: `d = g + c |g| g_w / |g_w|`,
+    where `g_w`, a convex combination by `w`, minimises `g_w . g + c |g| |g_w|`.
+
+    Args:
+      gramian: `[tasks, tasks]`.
+      c: at least 0; 0 is the mean, and from 1 on no gradient is in conflict with `d`.
+      rescale: whether to divide by `1 + c^2`, as the authors' code does in its benchmarks.
+
+    Returns:
+      `[tasks]`, each at least `1 / tasks` (before rescaling).
+
+    Raises:
+      ValueError: for a matrix that is not square, or a `c` below 0.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> gramian = jnp.array([[18.0, -22.0], [-22.0, 38.0]])
+      >>> print(jl.multitask.cagrad_weights(gramian, c=0.5))
+      [0.704 0.5  ]
+
+    Reference: Liu et al., Conflict-Averse Gradient Descent (2021), algorithm 1.
+    """
+    gramian = square("cagrad_weights", gramian)
+    c = arguments.hyper("cagrad_weights", "c", c, gramian[0, 0], at_least=0.0)
+    unit = numerics.divide(gramian, jnp.max(jnp.diagonal(gramian)))
+    mean = jnp.full(len(unit), 1 / len(unit), unit.dtype)
+    radius = c * _length(unit, mean)
+    weights = _worst(unit, mean, radius)
+    weights = mean + weights * numerics.divide(radius, _length(unit, weights))
+    return weights / (1 + c**2) if rescale else weights
+
+
+def _worst(gramian: Array, mean: Array, radius: Array) -> Array:
+    """Return the convex combination that minimises `g_w . g + radius |g_w|`.
+
+    Its length `t` known, it is the one for which `g_w + t / radius * g` is shortest: `t` is found
+    by halving an interval, in which the length grows more slowly than `t`.
+    """
+
+    def weigh(length: Array) -> Array:
+        shift = jnp.outer(jnp.ones_like(mean), mean) * numerics.divide(length, radius)
+        shift = shift + jnp.eye(len(mean), dtype=mean.dtype)
+        return solvers.min_norm(shift @ gramian @ shift.T)
+
+    def halve(_: Any, interval: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = interval
+        middle = (low + high) / 2
+        longer = _length(gramian, weigh(middle)) > middle
+        return jnp.where(longer, middle, low), jnp.where(longer, high, middle)
+
+    interval = (jnp.zeros_like(radius), jnp.ones_like(radius))
+    steps = int(jnp.finfo(gramian.dtype).nmant) + 4
+    return weigh(lax.fori_loop(0, steps, halve, interval)[1])
+
+
+def _length(gramian: Array, weights: Array) -> Array:
+    return numerics.sqrt(jnp.maximum(weights @ gramian @ weights, 0))
+
+
+def cagrad(
+    *, c: Any = 0.4, rescale: bool = False, shared: Shared = None, heads: str = "plain"
+) -> optax.GradientTransformationExtraArgs:
+    """Combine tasks' gradients to the direction near their mean that is best for the worst: CAGrad.
+
+    It still goes to a minimum of the mean loss, for `c` below 1. Its scale is that of a mean; where
+    others sum, chain `optax.scale(tasks)`. `c` and `rescale` as of `cagrad_weights`, the other
+    arguments, and what comes back, as `aggregate` says.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> averse = jl.multitask.cagrad(c=0.5)
+      >>> gradients = {"a": jnp.array([-4.0, 1.0, 1.0]), "b": jnp.array([6.0, 1.0, 1.0])}
+      >>> combined, _ = averse.update(gradients, averse.init(jnp.zeros(3)))
+      >>> print(combined.tolist())
+      [0.184, 1.204, 1.204]
+    """
+    c = arguments.hyper("cagrad", "c", c, jnp.zeros(()), at_least=0.0)
+    weights = lambda gramian: cagrad_weights(gramian, c=c, rescale=rescale)
+    return stateless("cagrad", weights, shared=shared, heads=heads)
