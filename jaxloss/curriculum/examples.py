@@ -37,7 +37,7 @@ class CurriculumState(NamedTuple):
 def curriculum(
     function: str,
     step: Callable[..., Decision],
-    start: Callable[[], Any] = lambda: (),
+    start: Callable[[Array], Any] = lambda like: (),
     needs: tuple[str, ...] = (),
     axis_name: reduction.AxisName = None,
 ) -> optax.GradientTransformationExtraArgs:
@@ -47,7 +47,9 @@ def curriculum(
       function: the name of the public factory, for messages.
       step: `step(losses, mask, memory, **extra) -> Decision`; `losses` is a constant to autodiff,
         0 where `mask` (of its shape) is False; weights and offsets have its shape.
-      start: makes what is remembered of one task; no shape of it depends on the losses.
+      start: `start(like) -> memory` of one task, where `like` is 0 in the dtype of the losses given
+        to `init`, at least float32; no shape of it depends on the losses. Each update keeps its
+        dtypes, whatever `step` returns.
       needs: names of extra arguments of `update`: one array of the losses' shape for all tasks, or
         a tree like the losses; `step` gets the task's own.
       axis_name: mapped axes over which the share in the state is counted.
@@ -59,7 +61,7 @@ def curriculum(
 
     def init(losses: Any) -> CurriculumState:
         admitted = jax.tree.map(lambda _: jnp.zeros((), jnp.float32), losses)
-        return CurriculumState(admitted, jax.tree.map(lambda _: start(), losses))
+        return CurriculumState(admitted, jax.tree.map(lambda x: start(_zero(x)), losses))
 
     def one(losses: Any, memory: Any, where: Any, *given: Any) -> tuple[Array, Array, Any]:
         losses = arguments.floating(function, "losses", losses)
@@ -69,7 +71,8 @@ def curriculum(
         losses = arguments.masked(losses, mask)
         extra = dict(zip(needs, given, strict=True))
         decision = step(lax.stop_gradient(losses), mask, memory, **extra)
-        weights, memory, offsets = lax.stop_gradient(decision)
+        weights, new, offsets = lax.stop_gradient(decision)
+        memory = jax.tree.map(lambda old, x: x.astype(old.dtype), memory, new)
         counted = (weights > 0).astype(jnp.float32)
         admitted = reduction.mean(counted, where=mask, axis_name=axis_name)
         return arguments.masked(_weighed(losses, weights, offsets), mask), admitted, memory
@@ -84,6 +87,10 @@ def curriculum(
         return weighed, CurriculumState(admitted, memory)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _zero(losses: Any) -> Array:
+    return jnp.zeros((), arguments.working_dtype(jnp.asarray(losses)))
 
 
 def _weighed(losses: Array, weights: Array, offsets: Any) -> Array:

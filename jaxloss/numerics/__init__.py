@@ -34,6 +34,7 @@ from jaxloss.numerics.guards import (
     valued,
     weighted,
 )
+from jaxloss.numerics.lambert import lambert_decay, lambert_terms, lambert_w
 from jaxloss.numerics.lengths import hypot, norm, p_norm, unit
 from jaxloss.numerics.sigmoids import sigmoid, sigmoid_terms, softplus
 from jaxloss.numerics.softmaxes import Softmax, centered, softmax
@@ -52,6 +53,9 @@ __all__ = [
     "fold",
     "half_square",
     "hypot",
+    "lambert_decay",
+    "lambert_terms",
+    "lambert_w",
     "log",
     "log1p",
     "log1p_square",
