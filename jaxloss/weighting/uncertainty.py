@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxloss import arguments, reduction
+from jaxloss import arguments, numerics
 from jaxloss.protocol import Decision
+from jaxloss.weighting.learned import formula_of_tree, learned
 from jaxloss.weighting.tasks import weighting
 
 Array = jax.Array
@@ -65,21 +66,39 @@ def uncertainty(
 
     Reference: Kendall et al., Multi-Task Learning Using Uncertainty (2018), eq. 7.
     """
-    start_at = arguments.hyper("uncertainty", "initial", initial, jnp.zeros((), jnp.float32))
-    optimizer = optax.with_extra_args_support(optimizer)
+    return learned("uncertainty", _kendall, UncertaintyMemory, optimizer, initial)
 
-    def start(like: Array) -> UncertaintyMemory:
-        s = jnp.full_like(like, start_at)
-        return UncertaintyMemory(s, optimizer.init(s))
 
-    def step(losses: Array, memory: UncertaintyMemory) -> Decision:
-        s = memory.log_variances
-        weights = 0.5 * jnp.exp(-s)
-        change, state = optimizer.update(0.5 - weights * losses, memory.optimizer, s)
-        learned = UncertaintyMemory(optax.apply_updates(s, change), state)
-        return Decision(weights, learned, offsets=0.5 * s)
+def revised_uncertainty(
+    optimizer: optax.GradientTransformation, *, initial: float = 0.0
+) -> optax.GradientTransformationExtraArgs:
+    """Weigh tasks by learned uncertainty, never below 0: `exp(-s) L / 2 + log(1 + exp(s))`.
 
-    return weighting("uncertainty", step, start)
+    As `uncertainty`, with a regulariser that is positive: so are the losses that come back. At
+    convergence the variance `v = exp(s)` is `(L + sqrt(L^2 + 8 L)) / 4`: about `sqrt(L / 2)` for
+    small losses and `L / 2` for large ones, so that small losses are weighed up less than by
+    `uncertainty`, and their units matter. The formula for log-variances among your own parameters
+    is `revised_uncertainty_weighted`.
+
+    Args:
+      optimizer: the optax optimizer of the log-variances `[K]`, such as `optax.adam(1e-2)`.
+      initial: where the log-variances start; 0 is a weight of one half.
+
+    Returns:
+      A transformation with `WeightingState`, whose memory is `UncertaintyMemory`.
+
+    Example:
+      >>> import jax.numpy as jnp, optax
+      >>> import jaxloss as jl
+      >>> weighting = jl.weighting.revised_uncertainty(optax.sgd(0.1))
+      >>> losses = {"digit": jnp.array(2.0), "ink": jnp.array(1.0)}
+      >>> _, state = weighting.update(losses, weighting.init(losses))
+      >>> print(state.memory.log_variances)  # 0.1 (L / 2 - 1 / 2)
+      [0.05 0.  ]
+
+    Reference: Liebel and Koerner, Auxiliary Tasks in Multi-task Learning (2018), eq. 3.
+    """
+    return learned("revised_uncertainty", _revised, UncertaintyMemory, optimizer, initial)
 
 
 def uncertainty_weighted(losses: Any, log_variances: Any) -> Any:
@@ -103,14 +122,83 @@ def uncertainty_weighted(losses: Any, log_variances: Any) -> Any:
 
     Reference: Kendall et al., Multi-Task Learning Using Uncertainty (2018), eq. 7.
     """
-    return reduction.map_tasks(_weighted, losses, log_variances)
+    return formula_of_tree("uncertainty_weighted", _kendall, losses, log_variances)
 
 
-def _weighted(loss: Any, log_variance: Any) -> Array:
-    loss = arguments.floating("uncertainty_weighted", "losses", loss)
-    if loss.shape != ():
-        expected = "one number for each task (chain reduce_mean() before)"
-        raise arguments.reject("uncertainty_weighted", "losses", expected, f"shape {loss.shape}")
-    loss = loss.astype(arguments.working_dtype(loss))
-    log_variance = jnp.asarray(log_variance, loss.dtype)
-    return 0.5 * (jnp.exp(-log_variance) * loss + log_variance)
+def revised_uncertainty_weighted(losses: Any, log_variances: Any) -> Any:
+    """Return `exp(-s) L / 2 + log(1 + exp(s))` for each task, differentiable in both.
+
+    Arguments, and what comes back, as of `uncertainty_weighted`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> print(jl.weighting.revised_uncertainty_weighted(jnp.array(3.0), jnp.array(0.0)))
+      2.193
+    """
+    return formula_of_tree("revised_uncertainty_weighted", _revised, losses, log_variances)
+
+
+def uncertainty_optimal() -> optax.GradientTransformationExtraArgs:
+    """Weigh tasks by the inverse of their present loss, `1 / L`: the optimum of the variances.
+
+    What `uncertainty` converges to, at once and but for its factor one half. The gradient is that
+    of `scale_invariant`; the losses that come back are all 1, and 0 for a loss of exactly 0, which
+    gets weight 0. The weights sum to nothing in particular.
+
+    Returns:
+      A transformation with `WeightingState`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> weighting = jl.weighting.uncertainty_optimal()
+      >>> losses = [jnp.array(1.0), jnp.array(4.0)]
+      >>> _, state = weighting.update(losses, weighting.init(losses))
+      >>> print(jnp.stack(state.weights))
+      [1. 0.25]
+
+    Reference: Kirchdorfer et al., Analytical Uncertainty-Based Loss Weighting (2024), eq. 5.
+    """
+    step = lambda losses, memory: Decision(_inverse(losses), memory)
+    return weighting("uncertainty_optimal", step)
+
+
+def uncertainty_softmax(temperature: float = 1.0) -> optax.GradientTransformationExtraArgs:
+    """Weigh tasks by a softmax of the inverse losses: `softmax((1 / L) / T)`, which sums to 1.
+
+    Bounded where `1 / L` is not, but no longer free of units: where losses differ by orders of
+    magnitude the smallest takes all. `T` wants tuning for each data set.
+
+    Args:
+      temperature: `T > 0`, in units of one over the loss; large is equal weights.
+
+    Returns:
+      A transformation with `WeightingState`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxloss as jl
+      >>> weighting = jl.weighting.uncertainty_softmax()
+      >>> losses = [jnp.array(1.0), jnp.array(2.0), jnp.array(4.0)]
+      >>> _, state = weighting.update(losses, weighting.init(losses))
+      >>> print(jnp.stack(state.weights))
+      [0.481 0.292 0.227]
+
+    Reference: Kirchdorfer et al., Analytical Uncertainty-Based Loss Weighting (2024), eq. 6.
+    """
+    t = arguments.hyper("uncertainty_softmax", "temperature", temperature, jnp.zeros(()), above=0.0)
+    step = lambda losses, memory: Decision(jax.nn.softmax(_inverse(losses) / t), memory)
+    return weighting("uncertainty_softmax", step)
+
+
+def _kendall(loss: Array, s: Array) -> Array:
+    return 0.5 * (jnp.exp(-s) * loss + s)
+
+
+def _revised(loss: Array, s: Array) -> Array:
+    return 0.5 * jnp.exp(-s) * loss + numerics.softplus(s)
+
+
+def _inverse(losses: Array) -> Array:
+    return numerics.divide(jnp.ones_like(losses), losses)
