@@ -19,34 +19,74 @@ earn it where gradients conflict and differ in scale by much, or where no weight
 """
 
 from jaxloss.multitask.aggregate import AggregateState, aggregate
+from jaxloss.multitask.aligned import aligned_mtl, aligned_mtl_weights
 from jaxloss.multitask.bargaining import fairgrad, fairgrad_weights, nash_mtl, nash_mtl_weights
 from jaxloss.multitask.cagrad import cagrad, cagrad_weights
+from jaxloss.multitask.conflict_free import conflict_free, conflict_free_weights
+from jaxloss.multitask.db_mtl import DualBalanceMemory, db_mtl
 from jaxloss.multitask.dual_cone import dualproj, dualproj_weights, upgrad, upgrad_weights
 from jaxloss.multitask.engine import value_and_gradients
+from jaxloss.multitask.graddrop import graddrop
+from jaxloss.multitask.gradnorm import GradNormMemory, gradnorm
+from jaxloss.multitask.gradvac import GradVacMemory, gradvac
 from jaxloss.multitask.imtl import imtl_g, imtl_g_weights
 from jaxloss.multitask.mgda import mgda, mgda_weights
+from jaxloss.multitask.moving_average import MovingAverageMemory, moving_average
+from jaxloss.multitask.normalize import normalize
+from jaxloss.multitask.outvoted import krum, krum_weights, trimmed_mean
 from jaxloss.multitask.pcgrad import pcgrad, pcgrad_weights
+from jaxloss.multitask.reference import (
+    LearnedMemory,
+    auto_lambda,
+    gradient_cosine,
+    learning_to_reweight,
+    ol_aux,
+)
 from jaxloss.multitask.tasks import Pullback, Rows
+from jaxloss.multitask.total import total
 
 __all__ = [
     "AggregateState",
+    "DualBalanceMemory",
+    "GradNormMemory",
+    "GradVacMemory",
+    "LearnedMemory",
+    "MovingAverageMemory",
     "Pullback",
     "Rows",
     "aggregate",
+    "aligned_mtl",
+    "aligned_mtl_weights",
+    "auto_lambda",
     "cagrad",
     "cagrad_weights",
+    "conflict_free",
+    "conflict_free_weights",
+    "db_mtl",
     "dualproj",
     "dualproj_weights",
     "fairgrad",
     "fairgrad_weights",
+    "graddrop",
+    "gradient_cosine",
+    "gradnorm",
+    "gradvac",
     "imtl_g",
     "imtl_g_weights",
+    "krum",
+    "krum_weights",
+    "learning_to_reweight",
     "mgda",
     "mgda_weights",
+    "moving_average",
     "nash_mtl",
     "nash_mtl_weights",
+    "normalize",
+    "ol_aux",
     "pcgrad",
     "pcgrad_weights",
+    "total",
+    "trimmed_mean",
     "upgrad",
     "upgrad_weights",
     "value_and_gradients",

@@ -131,12 +131,23 @@ def square(function: str, gramian: Any) -> Array:
     return gramian.astype(arguments.working_dtype(gramian))
 
 
-def preferred(function: str, preference: Any, gramian: Array) -> Array:
-    """Return how much each task counts, `[K]`, at least 0: the share of each in a mean for None."""
-    if preference is None:
-        return jnp.full(len(gramian), 1 / len(gramian), gramian.dtype)
-    weights = arguments.hyper(function, "preference", preference, gramian[0], at_least=0.0)
-    if jnp.shape(preference) != weights.shape:
-        expected = f"one number for each of {len(gramian)} tasks"
-        raise arguments.reject(function, "preference", expected, jnp.shape(preference))
-    return weights
+def preferred(function: str, weights: Any, like: Array, name: str = "preference") -> Array:
+    """Return how much each task counts, `[K]` and at least 0; `like`, `[K]`, for None."""
+    if weights is None:
+        return like
+    each = arguments.hyper(function, name, weights, like, at_least=0.0)
+    if jnp.shape(weights) != like.shape:
+        expected = f"one number for each of {len(like)} tasks"
+        raise arguments.reject(function, name, expected, f"shape {jnp.shape(weights)}")
+    return each
+
+
+def mean(gramian: Array) -> Array:
+    """Return the weights of the plain mean, `[K]`."""
+    return jnp.full(len(gramian), 1 / len(gramian), gramian.dtype)
+
+
+def same_number(function: str, found: int, tasks: int) -> None:
+    """Require as many tasks as the factory was told."""
+    if found != tasks:
+        raise arguments.reject(function, "gradients", f"those of {tasks} tasks, as said", found)

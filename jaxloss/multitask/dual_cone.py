@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxloss.multitask import solvers
-from jaxloss.multitask.aggregate import preferred, square, stateless
+from jaxloss.multitask.aggregate import mean, preferred, square, stateless
 from jaxloss.multitask.tasks import Shared
 
 Array = jax.Array
@@ -43,7 +43,7 @@ def upgrad_weights(gramian: Array, preference: Any = None) -> Array:
     Reference: Quinton and Rey, Jacobian Descent (2024), proposition 1.
     """
     gramian = square("upgrad_weights", gramian)
-    each = jnp.diag(preferred("upgrad_weights", preference, gramian))
+    each = jnp.diag(preferred("upgrad_weights", preference, mean(gramian)))
     return jnp.sum(jax.vmap(lambda u: solvers.dual_cone(gramian, u))(each), axis=0)
 
 
@@ -96,7 +96,7 @@ def dualproj_weights(gramian: Array, preference: Any = None) -> Array:
     Reference: Lopez-Paz and Ranzato, Gradient Episodic Memory (2017), section 3.
     """
     gramian = square("dualproj_weights", gramian)
-    return solvers.dual_cone(gramian, preferred("dualproj_weights", preference, gramian))
+    return solvers.dual_cone(gramian, preferred("dualproj_weights", preference, mean(gramian)))
 
 
 def dualproj(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxloss import numerics
+from jaxloss.multitask import solvers
 from jaxloss.multitask.aggregate import square, stateless
 from jaxloss.multitask.tasks import Shared
 
@@ -39,10 +40,9 @@ def imtl_g_weights(gramian: Array) -> Array:
     Reference: Liu et al., Towards Impartial Multi-task Learning (2021), eq. 6 to 9.
     """
     gramian = square("imtl_g_weights", gramian)
-    d = jnp.sqrt(jnp.diagonal(gramian))
-    cosines = numerics.divide(gramian, jnp.outer(d, d))
-    ridge = 10 * len(d) * jnp.finfo(d.dtype).eps * jnp.eye(len(d), dtype=d.dtype)
-    weights = numerics.divide(jnp.linalg.solve(cosines + ridge, (d > 0).astype(d.dtype)), d)
+    cosine, norms = solvers.cosines(gramian)
+    inverse = numerics.divide(jnp.min(jnp.where(norms > 0, norms, jnp.inf)), norms)
+    weights = inverse * solvers.equal_projections(cosine)
     return numerics.divide(weights, jnp.sum(weights))
 
 

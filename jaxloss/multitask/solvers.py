@@ -29,9 +29,19 @@ def cosines(gramian: Array) -> tuple[Array, Array]:
     return jnp.where(jnp.eye(len(norms), dtype=bool), 1, jnp.clip(cosine, -1, 1)), norms
 
 
-def solve_unit(cosine: Array) -> Array:
-    """Return `cosine^+ 1`, the weights of unit rows that make all projections on the sum equal."""
-    return jnp.linalg.pinv(cosine, hermitian=True) @ jnp.ones(len(cosine), cosine.dtype)
+def ridge(matrix: Array) -> Array:
+    """Return a multiple of the identity as large as the rounding of a Gramian of unit rows."""
+    size = len(matrix)
+    return 2 * size * float(jnp.finfo(matrix.dtype).eps) * jnp.eye(size, dtype=matrix.dtype)
+
+
+def equal_projections(cosine: Array) -> Array:
+    """Return the weights of unit rows with which all have the same projection on their sum.
+
+    Where rows depend on each other, as on the Pareto front, the ridge makes them those with which
+    the sum vanishes.
+    """
+    return jnp.linalg.solve(cosine + ridge(cosine), jnp.ones(len(cosine), cosine.dtype))
 
 
 def non_negative(cosine: Array, linear: Array) -> Array:
@@ -116,12 +126,6 @@ def dual_cone(gramian: Array, at_least: Array) -> Array:
     floor = numerics.divide(norms, size) * at_least
     added = non_negative(cosine, jnp.where(norms > 0, cosine @ floor, 0))
     return at_least + numerics.divide(added, numerics.divide(norms, size))
-
-
-def ridge(matrix: Array) -> Array:
-    """Return a multiple of the identity as large as the rounding of a Gramian of unit rows."""
-    size = len(matrix)
-    return 2 * size * float(jnp.finfo(matrix.dtype).eps) * jnp.eye(size, dtype=matrix.dtype)
 
 
 def proportional(gramian: Array, exponent: Array) -> Array:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxloss import arguments
+from jaxloss import arguments, numerics
 
 Array = jax.Array
 Shared = Any  # as of `optax.masked`: None for all, a tree of booleans or a prefix of it, a callable
@@ -40,6 +40,14 @@ class Rows(NamedTuple):
         """Return `[K, K]`, the inner products of the tasks' gradients of the shared parameters."""
         selected = _selected(self.stacked, shared)
         return functools.reduce(jnp.add, [_products(leaf) for leaf in selected])
+
+    def norms(self, shared: Shared = None) -> Array:
+        """Return `[K]`, the lengths of the tasks' gradients of the shared parameters."""
+        return jax.vmap(lambda row: _length(row, shared))(self.stacked)
+
+    def alignments(self, reference: Any, shared: Shared = None) -> Array:
+        """Return `[K]`, the inner products with a tree like the parameters, the shared ones."""
+        return jax.vmap(lambda row: _inner(row, reference, shared))(self.stacked)
 
     def combine(self, weights: Array) -> Any:
         """Return the sum of the rows, each by its weight `[K]`: a tree like the parameters."""
@@ -75,6 +83,14 @@ class Pullback(NamedTuple):
         """Return `[K, K]`, the inner products of the tasks' gradients of the shared parameters."""
         one = lambda cotangent: self.push(_zeroed(self.pull(cotangent), shared)) * self.scale
         return lax.map(one, jnp.diag(self.scale))
+
+    def norms(self, shared: Shared = None) -> Array:
+        """Return `[K]`, the lengths of the tasks' gradients of the shared parameters."""
+        return lax.map(lambda unit: _length(self.pull(unit), shared), jnp.diag(self.scale))
+
+    def alignments(self, reference: Any, shared: Shared = None) -> Array:
+        """Return `[K]`, the inner products with a tree like the parameters, the shared ones."""
+        return self.push(_zeroed(reference, shared)) * self.scale
 
     def combine(self, weights: Array) -> Any:
         """Return the sum of the rows, each by its weight `[K]`: a tree like the parameters."""
@@ -134,6 +150,21 @@ def _selected(tree: Any, shared: Shared) -> list[Array]:
 def _zeroed(tree: Any, shared: Shared) -> Any:
     keep = is_shared(tree, shared)
     return jax.tree.map(lambda leaf, flag: leaf if flag else jnp.zeros_like(leaf), tree, keep)
+
+
+def _inner(tree: Any, other: Any, shared: Shared) -> Array:
+    pairs = zip(_selected(tree, shared), _selected(other, shared), strict=True)
+    return functools.reduce(jnp.add, [_dot(x.ravel(), y.ravel()) for x, y in pairs])
+
+
+def _dot(x: Array, y: Array) -> Array:
+    dtype = arguments.working_dtype(x)
+    return jnp.vdot(x.astype(dtype), y.astype(dtype), precision=lax.Precision.HIGHEST)
+
+
+def _length(tree: Any, shared: Shared) -> Array:
+    leaves = [leaf.astype(arguments.working_dtype(leaf)) for leaf in _selected(tree, shared)]
+    return functools.reduce(numerics.hypot, [numerics.norm(leaf.ravel()) for leaf in leaves])
 
 
 def _products(leaf: Array) -> Array:
