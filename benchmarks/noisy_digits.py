@@ -27,6 +27,7 @@ from balance.curricula import METHODS, Setting
 
 Array = jax.Array
 SIZES, BATCH = (64, 256, 256, 10), 128
+cross_entropy = jl.softmax_cross_entropy_with_integer_labels
 NOISE = 0.43  # share of wrong labels
 LOOKS = 60  # along the way
 CURVES = ("test", "memorised")
@@ -43,22 +44,29 @@ def measure(name: str, steps: int, seeds: int) -> balance.Measured:
 
 def _run(name: str, steps: int, data: Any, seed: Array) -> dict[str, Array]:
     train, test, labels = data.train, data.test, data.train.labels[0]
+    chosen = METHODS[name]
 
-    def losses(network: Any, chosen: Array) -> dict[str, Array]:
-        logits = _logits(network, train.images[chosen])
-        return {"digit": jl.softmax_cross_entropy_with_integer_labels(logits, labels[chosen])}
+    def start(key: Array) -> list[Any]:
+        return [networks.layers(k, SIZES) for k in jax.random.split(key, chosen.networks)]
 
-    def watch(network: Any) -> dict[str, Array]:
-        answers = jnp.argmax(_logits(network, train.images), axis=-1)
+    def losses(params: list[Any], batch: Array) -> list[Array]:
+        logits = [_logits(network, train.images[batch]) for network in params]
+        return [cross_entropy(x, labels[batch]) for x in logits]
+
+    def reference(params: list[Any]) -> Array:
+        logits = _logits(params[0], data.validation.images)
+        return jl.mean(cross_entropy(logits, data.validation.labels[0]))
+
+    def watch(params: list[Any]) -> dict[str, Array]:
+        answers = jnp.argmax(_logits(params[0], train.images), axis=-1)
         return {
-            "test": networks.accuracy(_logits(network, test.images), test.labels[0]),
+            "test": networks.accuracy(_logits(params[0], test.images), test.labels[0]),
             "memorised": jl.mean((answers == labels).astype(jnp.float32), where=data.wrong),
         }
 
-    start = functools.partial(networks.layers, sizes=SIZES)
     draw = lambda key: jax.random.randint(key, (BATCH,), 0, len(labels))
-    problem = Problem(start, draw, losses, watch, optax.adam(1e-3))
-    method = METHODS[name](Setting(noise=NOISE, steps=steps))
+    problem = Problem(start, draw, losses, watch, optax.adam(1e-3), reference)
+    method = chosen.method(Setting(NOISE, steps, len(labels) / BATCH))
     every = max(steps // LOOKS, 1)
     return balance.train(problem, method, jax.random.key(seed), steps=steps, every=every)
 

@@ -88,7 +88,9 @@ def _run(name: str, steps: int, every: int, start: Array, scale: Array, seed: Ar
         watch=_watch,
         optimizer=optax.adam(1e-3),
     )
-    method: Method = METHODS[name](Setting(seed=seed, learning_rate=0.025))
+    nadir = {"first": scale, "second": jnp.ones_like(scale)}
+    setting = Setting(seed=seed, learning_rate=0.025, famo_decay=0.0, nadir=nadir)
+    method: Method = METHODS[name](setting)
     return balance.train(problem, method, jax.random.key(seed), steps=steps, every=every)
 
 

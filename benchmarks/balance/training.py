@@ -24,6 +24,8 @@ class Problem(NamedTuple):
       losses: `losses(params, batch)`, a tree: one number for each task, or its examples' losses.
       watch: what is looked at along the way, a function of the parameters.
       optimizer: of the parameters, the same for all methods.
+      reference: the loss that counts in the end, a function of the parameters; for methods that
+        follow its gradient.
     """
 
     start: Callable[[Array], Any]
@@ -31,6 +33,7 @@ class Problem(NamedTuple):
     losses: Callable[[Any, Any], Any]
     watch: Callable[[Any], Any]
     optimizer: optax.GradientTransformation
+    reference: Callable[[Any], Array] | None = None
 
 
 Extra = Callable[[Problem, Any, Any, Any], dict[str, Any]]
@@ -42,12 +45,14 @@ class Method(NamedTuple):
     Attributes:
       losses: transformation of the tree of losses.
       gradients: transformation of the gradients of all tasks; None for that of the sum.
-      extra: `extra(problem, params, batch, previous)`, arguments that `losses` asks for; `previous`
-        is the batch of the step before.
+      mode: how the gradients of all tasks are had.
+      extra: `extra(problem, params, batch, previous)`, arguments that the two transformations ask
+        for; `previous` is the batch of the step before.
     """
 
     losses: optax.GradientTransformation = optax.identity()
     gradients: optax.GradientTransformation | None = None
+    mode: str = "map"
     extra: Extra = lambda *_: {}
 
 
@@ -70,8 +75,12 @@ def train(problem: Problem, method: Method, key: Array, *, steps: int, every: in
             out, later = weigh.update(losses, memory, **extra)
             return out, (losses, later)
 
-        gradients, (losses, memory) = _gradients(weighted, params, method.gradients is not None)
-        updates, state = follow.update(gradients, state, params, losses=losses)
+        if method.gradients is None:
+            gradients, (losses, memory) = _of_sum(weighted, params)
+        else:
+            call = multitask.value_and_gradients(weighted, has_aux=True, mode=method.mode)
+            (_, (losses, memory)), gradients = call(params)
+        updates, state = follow.update(gradients, state, params, losses=losses, **extra)
         return (optax.apply_updates(params, updates), memory, state, batch), None
 
     def stretch(carry: Any, first: Array) -> tuple[Any, Any]:
@@ -84,11 +93,7 @@ def train(problem: Problem, method: Method, key: Array, *, steps: int, every: in
     return lax.scan(stretch, carry, every * jnp.arange(steps // every))[1]
 
 
-def _gradients(weighted: Callable[[Any], Any], params: Any, of_each: bool) -> tuple[Any, Any]:
-    if of_each:
-        (_, aux), gradients = multitask.value_and_gradients(weighted, has_aux=True)(params)
-        return gradients, aux
-
+def _of_sum(weighted: Callable[[Any], tuple[Any, Any]], params: Any) -> tuple[Any, Any]:
     def total(params: Any) -> tuple[Array, Any]:
         out, aux = weighted(params)
         return jax.tree.reduce(jnp.add, out), aux
