@@ -35,7 +35,8 @@ def causal(
 
     Args:
       steepness: >= 0, in units of one over the loss. A number, or a traced scalar.
-      axis: the axis of time, in ascending order.
+      axis: the axis of time, in ascending order. To schedule the steepness, say that it is static:
+        `optax.inject_hyperparams(causal, static_args=("axis", "chunks"))`.
       chunks: into how many chunks the axis is cut, as equal as they can be; None: each of its
         entries is one.
       axis_name: mapped axes over which the batch, but not time, is split.

@@ -110,19 +110,21 @@ def tilted(
 
 
 def _value(losses: Array, tilt: Array, mask: Array, axis_name: reduction.AxisName) -> Array:
-    top = _top(losses, tilt, mask, axis_name)
-    endless = jnp.isinf(top)
-    losses, anchor = jnp.where(endless, 0, losses), jnp.where(endless, 0, top)
-    gap = jnp.where(mask, losses - anchor, 0)
-    steep = lax.stop_gradient(jnp.max(jnp.abs(numerics.weighted(tilt, gap)), initial=0))
-    near = reduction.largest_across(steep, axis_name) < 0.5
+    most = _top(losses, tilt, mask, axis_name)
+    endless = jnp.isinf(most)
+    losses, top = jnp.where(endless, 0, losses), jnp.where(endless, 0, most)
     average = functools.partial(reduction.mean, where=mask, axis_name=axis_name)
+    steep = jnp.where(mask, jnp.abs(numerics.weighted(tilt, losses - top)), 0)
+    near = reduction.largest_across(jnp.max(steep, initial=0), axis_name) < 0.5
+    anchor = jnp.where(near, lax.stop_gradient(average(losses)), top)
+    gap = jnp.where(mask, losses - anchor, 0)
     # Nearly flat, 1 would be added to little and taken away again, and 0 be divided by 0.
     rise = average(numerics.power_excess(jnp.where(near, gap, 0), tilt))
     slow = rise * _log1p_over(jnp.where(near, tilt, 0) * rise)
     t = jnp.where(near, 1, tilt)
     fast = numerics.log(average(jnp.exp(jnp.where(near, 0, t * gap)))) / t
-    return jnp.where(endless, top, anchor + jnp.where(near, slow, fast))
+    value = anchor + jnp.where(near, slow, fast)
+    return jnp.where(endless, most, value)
 
 
 def _weights(losses: Array, tilt: Array, mask: Array, axis_name: reduction.AxisName) -> Array:
