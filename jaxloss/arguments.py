@@ -59,6 +59,14 @@ def real(function: str, name: str, value: Any) -> jax.Array:
     return array
 
 
+def integers(function: str, name: str, value: Any) -> jax.Array:
+    """Convert to an array of integers, or say why not."""
+    array = _array(function, name, value)
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise TypeError(f"{function}: {name} must be integers, got {array.dtype}.")
+    return array
+
+
 def is_discrete(array: jax.Array) -> bool:
     """Tell whether an array holds integers or booleans."""
     return jnp.issubdtype(array.dtype, jnp.integer) or array.dtype == jnp.bool_
@@ -250,9 +258,7 @@ def classes(
     """
     ((name, value),) = logits.items()
     scores = floating(function, name, value)
-    index = _array(function, "labels", labels)
-    if not jnp.issubdtype(index.dtype, jnp.integer):
-        raise TypeError(f"{function}: labels must be integers, got {index.dtype}.")
+    index = integers(function, "labels", labels)
     axes = normal_axes(function, axis, scores.ndim)
     batch = tuple(n for i, n in enumerate(scores.shape) if i not in axes)
     if index.shape != batch:
@@ -300,9 +306,7 @@ def members(
     if labels is None:
         groups = jax.lax.broadcasted_iota(jnp.int32, shape, len(shape) - 1)
     else:
-        groups = _array(function, "labels", labels)
-        if not jnp.issubdtype(groups.dtype, jnp.integer):
-            raise TypeError(f"{function}: labels must be integers, got {groups.dtype}.")
+        groups = integers(function, "labels", labels)
         if groups.shape != shape:
             expected = f"of the shape of {names[0]} without its last axis, {shape}"
             raise reject(function, "labels", expected, groups.shape)

@@ -155,7 +155,7 @@ def _average(
     losses = losses.astype(arguments.working_dtype(losses))
     counts = jnp.ones_like(losses)
     if weights is not None:
-        counts = counts * _weights_like(function, weights, losses)
+        counts = counts * weights_like(function, weights, losses)
     mask = arguments.mask_like(function, where, losses)
     losses, counts = arguments.masked(losses, mask), arguments.masked(counts, mask)
     axes = arguments.normal_axes(function, axis, losses.ndim)
@@ -174,7 +174,8 @@ def largest_across(x: Array, axis_name: AxisName) -> Array:
     return x if axis_name is None else lax.pmax(x, axis_name)
 
 
-def _weights_like(function: str, weights: Any, losses: Array) -> Array:
+def weights_like(function: str, weights: Any, losses: Array) -> Array:
+    """Convert weights of the losses' shape or of its leading axes, ready to multiply them."""
     array = arguments.real(function, "weights", weights)
     if array.shape != losses.shape[: array.ndim]:
         expected = f"of shape {losses.shape}, or of its leading axes"

@@ -24,6 +24,7 @@ FLOORS = [
     "robust",
     "segmentation",
     "sequence",
+    "fused",
     "curriculum",
     "weighting",
     "multitask",
