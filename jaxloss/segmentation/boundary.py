@@ -33,7 +33,8 @@ def boundary_loss(
     An integral over regions in place of one over contours: a false positive costs its distance
     from the object, a pixel missed inside its depth. Linear in the probabilities; least, and
     negative, where `p` is 1 inside and 0 outside. On its own it is easily content with an empty
-    prediction: add it to a loss of overlap, with a weight that grows (`jaxloss.curriculum`).
+    prediction: add it to a loss of overlap, with a weight that grows
+    (`jaxloss.weighting.crossfade`).
 
     Args:
       logits: `[batch, ..., classes]`; sigmoid of a single class, softmax of several.

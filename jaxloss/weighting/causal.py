@@ -15,7 +15,7 @@ from jaxloss.weighting.tasks import weighting
 Array = jax.Array
 
 
-def causal(tolerance: float = 1.0) -> optax.GradientTransformationExtraArgs:
+def causal(steepness: float = 1.0) -> optax.GradientTransformationExtraArgs:
     """Weigh each task by how well those before it are learned: `exp(-e sum(earlier L))`.
 
     For losses with an order, such as residuals of a differential equation in chunks of time: the
@@ -25,7 +25,7 @@ def causal(tolerance: float = 1.0) -> optax.GradientTransformationExtraArgs:
     in stages, which `optax.inject_hyperparams` does.
 
     Args:
-      tolerance: `e >= 0`, in units of one over the loss; 0 is the plain sum.
+      steepness: `e >= 0`, in units of one over the loss; 0 is the plain sum.
 
     Returns:
       A transformation with `WeightingState`.
@@ -41,7 +41,7 @@ def causal(tolerance: float = 1.0) -> optax.GradientTransformationExtraArgs:
 
     Reference: Wang et al., Respecting Causality for Training PINNs (2022), eq. 3.12.
     """
-    e = arguments.hyper("causal", "tolerance", tolerance, jnp.zeros(()), at_least=0.0)
+    e = arguments.hyper("causal", "steepness", steepness, jnp.zeros(()), at_least=0.0)
 
     def step(losses: Array, memory: Any) -> Decision:
         earlier = jnp.cumsum(jnp.concatenate([jnp.zeros_like(losses[:1]), losses[:-1]]))

@@ -90,12 +90,13 @@ def crossfade(
         old, new = (_tasks(side, structure) for side in (before, after))
         if old & new:
             raise arguments.reject(
-                "crossfade", "after", f"other tasks than {before!r}", repr(after)
+                "crossfade", "after", f"other tasks than before={before!r}", repr(after)
             )
         started = memory.started
         if limit is not None:
             started |= jnp.all(metric >= limit if direction == "above" else metric <= limit)
         share = jnp.asarray(share_at(memory.updates), losses.dtype)
+        share = share if limit is None else share + 0 * limit  # NaN where it is impossible
         weights = [
             1 - share if i in old else share if i in new else jnp.ones_like(share)
             for i in range(len(losses))

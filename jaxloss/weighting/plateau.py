@@ -80,6 +80,7 @@ def reduce_on_plateau(
     relative = check("rtol", rtol, at_least=0.0, below=1.0)
     absolute = check("atol", atol, at_least=0.0)
     floor = check("least", least, at_least=0.0, at_most=1.0)
+    sane = 0 * (by + relative + absolute + floor)  # NaN where one is impossible, else 0
     patience = counted("reduce_on_plateau", "patience", patience)
     cooldown = counted("reduce_on_plateau", "cooldown", cooldown, at_least=0)
 
@@ -92,7 +93,7 @@ def reduce_on_plateau(
         improved = metrics < (1 - relative) * best - absolute
         waited = jnp.where(improved | (cooling > 0), 0, waited + 1)
         reduce = waited >= patience
-        weights = jnp.where(reduce, jnp.maximum(weights * by, floor), weights)
+        weights = jnp.where(reduce, jnp.maximum(weights * by, floor), weights) + sane
         cooling = jnp.where(reduce, cooldown, jnp.maximum(cooling - 1, 0))
         best, waited = jnp.where(improved, metrics, best), jnp.where(reduce, 0, waited)
         return Decision(weights, PlateauMemory(weights, best, waited, cooling))

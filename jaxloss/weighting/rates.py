@@ -225,7 +225,7 @@ def relobralo(
         kept = early | jax.random.bernoulli(key, p)
         first = jnp.where(memory.updates == 0, losses, memory.first)
         old = jnp.where(kept, memory.weights, relative(first))
-        rate = jnp.where(early, memory.updates == 0, a)
+        rate = jnp.where(early, memory.updates == 0, a + 0 * p)  # NaN where one is impossible
         weights = rate * old + (1 - rate) * relative(memory.last)
         count = jnp.minimum(memory.updates + 1, 2)
         return Decision(weights, RelobraloMemory(weights, first, losses, count, later))

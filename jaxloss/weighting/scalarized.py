@@ -172,7 +172,7 @@ def tilted(tilt: float) -> optax.GradientTransformationExtraArgs:
     """Tilt the mean of the losses: weights `softmax(t L)`, which sum to 1.
 
     At `t = 0` each is 1 / K. A positive tilt is for fairness among tasks, a negative one lets go of
-    those that cannot be learned. Formula and reference: `scalarizers.tilted_mean`.
+    those that cannot be learned. Formula and reference: `scalarizers.tilted`.
 
     Args:
       tilt: `t`, any number, in units of one over the loss.
@@ -187,7 +187,7 @@ def tilted(tilt: float) -> optax.GradientTransformationExtraArgs:
       [0.705 0.26 0.035]
     """
     _check("tilted", "tilt", tilt)
-    return from_scalarizer(functools.partial(scalarizers.tilted_mean, tilt=tilt), name="tilted")
+    return _partial(scalarizers.tilted, tilt=tilt)
 
 
 def _partial(

@@ -7,13 +7,12 @@ hyper-parameters for each loss (`weights`, `reference` ...) are one number, or l
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxloss import arguments, numerics
+from jaxloss import arguments, curriculum, numerics
 
 Array = jax.Array
 
@@ -141,10 +140,11 @@ def pbi(losses: Any, *, penalty: Any = 5.0, weights: Any = 1.0, reference: Any =
     return along + penalty * numerics.norm(gap - along * direction)
 
 
-def tilted_mean(losses: Any, *, tilt: Any = 1.0) -> Array:
+def tilted(losses: Any, *, tilt: Any = 1.0) -> Array:
     """Return `log(mean(exp(t L))) / t`, and the mean at `t = 0`, smooth through it.
 
     A positive tilt counts the worst tasks most, the maximum at infinity; a negative one the best.
+    It is `jaxloss.curriculum.tilted` of all the numbers.
 
     Args:
       losses: the losses.
@@ -153,29 +153,12 @@ def tilted_mean(losses: Any, *, tilt: Any = 1.0) -> Array:
     Example:
       >>> import jax.numpy as jnp
       >>> from jaxloss.weighting import scalarizers
-      >>> losses = jnp.array([1.0, 2.0, 4.0])
-      >>> for tilt in (-1.0, 0.0, 1.0):
-      ...     print(round(float(scalarizers.tilted_mean(losses, tilt=tilt)), 3))
-      1.75
-      2.333
-      3.071
+      >>> print(scalarizers.tilted({"a": jnp.array(0.0), "b": jnp.log(3.0)}))  # log((1 + 3) / 2)
+      0.693
 
     Reference: Li et al., Tilted Empirical Risk Minimization (2021), eq. 2.
     """
-    vector = _vector("tilted_mean", losses)
-    mean = jnp.mean(vector)
-    t = arguments.hyper("tilted_mean", "tilt", tilt, mean)
-    off = vector - mean
-    small = jnp.all(jnp.abs(t * off) < 0.5)
-    # Near t = 0: the mean of exp(t off) is 1 + t^2 c exactly, for the offs sum to 0.
-    near = jnp.where(small, off, 0)
-    c = jnp.mean(near**2 * numerics.exp_curvature(t * near))
-    excess = t**2 * c
-    zero = excess == 0
-    ratio = jnp.where(zero, 1, jnp.log1p(excess) / jnp.where(zero, 1, excess))
-    s = jnp.where(small, 1, t)
-    far = (numerics.log_sum_exp(s * jnp.where(small, 0, off)) - math.log(len(vector))) / s
-    return mean + jnp.where(small, t * c * ratio, far)
+    return curriculum.tilted(_vector("tilted", losses), tilt)
 
 
 def _gaps(function: str, losses: Any, weights: Any, reference: Any, nadir: Any) -> Array:

@@ -75,7 +75,7 @@ def every_k(weighting: Weighting, k: int) -> Weighting:
         count, inner = state.memory
         constants = lax.stop_gradient(losses)
         fresh = lambda inner: weighting.update(constants, inner, params, **extra)[1]
-        inner = lax.cond(count == 0, fresh, lambda inner: inner, inner)
+        inner = lax.stop_gradient(lax.cond(count == 0, fresh, lambda inner: inner, inner))
         weights = _weights("every_k", inner)
         weighted = apply(losses, stack("every_k", "losses", weights, weights))
         count = jnp.asarray((count + 1) % k, jnp.int32)
