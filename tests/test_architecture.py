@@ -32,6 +32,7 @@ FLOORS = [
     "catalog",
     "verify",
     "console",
+    "bench",
     "demo",
     "cli",
     "__main__",

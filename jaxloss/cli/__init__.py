@@ -1,4 +1,4 @@
-"""The command line: `jaxloss demo · list · show · verify`.
+"""The command line: `jaxloss demo · list · show · verify · bench`.
 
 Exit status: 0 where all went well, 1 where a verification failed, 2 for a call that cannot be
 carried out, with one line that says why.
@@ -10,6 +10,7 @@ import argparse
 import inspect
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from jaxloss import __version__, catalog, console, demo
 from jaxloss.cli import options as verify_options
@@ -52,7 +53,22 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("verify", help="check losses: of the catalogue, or your own")
     verify_options.add_arguments(add)
     add.set_defaults(run=_verify)
+
+    add = commands.add_parser("bench", help="measure speed and memory beside other libraries")
+    _add_bench_arguments(add)
+    add.set_defaults(run=_bench)
     return parser
+
+
+def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("names", metavar="NAME", nargs="*", help="of the operations (default: all)")
+    add("--sizes", type=int, default=3, metavar="N", help="only the N smallest (%(default)s)")
+    add("--rounds", type=int, default=5, metavar="N", help="samples of each (%(default)s)")
+    add("--seed", type=int, default=0, help="of the inputs (%(default)s)")
+    add("--json", type=Path, metavar="FILE", help="write all numbers there")
+    add("--markdown", type=Path, metavar="FILE", help="write tables of ratios there")
+    add("--plot", type=Path, metavar="FILE", help="draw the ratios there")
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -96,6 +112,14 @@ def _show(options: argparse.Namespace) -> int:
     report = verify.entry(entry.name)
     console.table(["check", "what", "verdict", "found"], report.rows(), title="verification")
     return 0 if report.ok else 1
+
+
+def _bench(options: argparse.Namespace) -> int:
+    if options.sizes < 1 or options.rounds < 1:
+        raise ValueError("--sizes and --rounds must be at least 1.")
+    from jaxloss.bench import command
+
+    return command.main(options)
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -1,0 +1,58 @@
+"""Gradients of many tasks, combined."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxloss as jl
+from jaxloss.bench.contest import Operation, in_jax
+
+
+def _inputs(rng: np.random.Generator, tasks: int, width: int) -> list[Any]:
+    draw = lambda *shape: np.asarray(rng.normal(size=shape), np.float32)
+    return [draw(64, width) / np.float32(8), draw(width, width), draw(width, tasks),
+            draw(256, 64), draw(256, tasks)]  # fmt: skip
+
+
+def _losses(first: Any, second: Any, heads: Any, inputs: Any, targets: Any) -> Any:
+    hidden = jnp.tanh(jnp.tanh(inputs @ first) @ second / second.shape[0] ** 0.5)
+    return list(jnp.mean((hidden @ heads / second.shape[0] ** 0.5 - targets) ** 2, axis=0))
+
+
+def _norm(mode: str) -> Any:
+    """Sum of the Gramian: what all of the engine's work comes together in."""
+
+    def gramian(*args: Any) -> Any:
+        trunk, rest = args[:2], args[2:]
+        call = jl.multitask.value_and_gradients(lambda trunk: _losses(*trunk, *rest), mode=mode)
+        return jnp.sum(call(trunk)[1].gramian()) / 1e3
+
+    return gramian
+
+
+def _jacobian() -> Any:
+    def gramian(*args: Any) -> Any:
+        trunk, rest = args[:2], args[2:]
+        stacked = lambda trunk: jnp.stack(_losses(*trunk, *rest))
+        rows = [leaf.reshape(len(leaf), -1) for leaf in jax.jacrev(stacked)(trunk)]
+        return sum(jnp.sum(row @ row.T) for row in rows) / 1e3
+
+    return gramian
+
+
+OPERATIONS = (
+    Operation(
+        "task_gramian",
+        "products of all tasks' gradients, value only",
+        sizes=tuple({"tasks": k, "width": 512} for k in (4, 16, 40)),
+        inputs=_inputs,
+        ours=_norm("gramian"),
+        peers={"jaxloss mode=map": (in_jax, lambda: _norm("map")), "jacrev": (in_jax, _jacobian)},
+        moving=(),
+        reference=_jacobian(),
+    ),
+)
