@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 
@@ -95,7 +96,7 @@ def combination(
         chosen, decision = decide(tasks, state.memory, **extra)
         combined = chosen.combine(decision.weights)
         if shared is not None and heads == "plain":
-            plain = tasks.combine(jnp.ones_like(decision.weights))
+            plain = tasks.combine(jnp.ones(tasks.tasks, decision.weights.dtype))
             choose = lambda flag, ours, sum_: ours if flag else sum_
             combined = jax.tree.map(choose, is_shared(combined, shared), combined, plain)
         return combined, AggregateState(decision.memory)
@@ -136,10 +137,18 @@ def preferred(function: str, weights: Any, like: Array, name: str = "preference"
     if weights is None:
         return like
     each = arguments.hyper(function, name, weights, like, at_least=0.0)
-    if jnp.shape(weights) != like.shape:
+    if np.shape(weights) != like.shape:
         expected = f"one number for each of {len(like)} tasks"
-        raise arguments.reject(function, name, expected, f"shape {jnp.shape(weights)}")
+        raise arguments.reject(function, name, expected, f"shape {np.shape(weights)}")
     return each
+
+
+def non_negative(function: str, name: str, weights: Any) -> Array | None:
+    """Return weights of tasks, whose number is not known yet, or None."""
+    if weights is None:
+        return None
+    like = jnp.zeros(np.shape(weights))
+    return arguments.hyper(function, name, weights, like, at_least=0.0)
 
 
 def mean(gramian: Array) -> Array:

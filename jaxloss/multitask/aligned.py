@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxloss import arguments, numerics
-from jaxloss.multitask.aggregate import mean, preferred, square, stateless
+from jaxloss.multitask.aggregate import mean, non_negative, preferred, square, stateless
 from jaxloss.multitask.tasks import Shared
 
 Array = jax.Array
@@ -80,6 +80,7 @@ def aligned_mtl(
       [0.213, 0.967, 0.967]
     """
     _known("aligned_mtl", scale)
+    preference = non_negative("aligned_mtl", "preference", preference)
     weights = lambda gramian: aligned_mtl_weights(gramian, preference, scale=scale)
     return stateless("aligned_mtl", weights, shared=shared, heads=heads)
 

@@ -21,7 +21,9 @@ def cagrad_weights(gramian: Array, *, c: Any = 0.4, rescale: bool = False) -> Ar
     """Return the weights of CAGrad, of the `d` that maximises `min_i g_i . d` near the mean.
 
     With `g` the mean gradient, `d` is at most `c |g|` away from it: `d = g + c |g| g_w / |g_w|`,
-    where `g_w`, a convex combination by `w`, minimises `g_w . g + c |g| |g_w|`.
+    where `g_w`, a convex combination by `w`, minimises `g_w . g + c |g| |g_w|`. Where that is 0, at
+    Pareto-stationary points, `d` is the nearest to the mean that conflicts with none, by
+    `dualproj_weights`; other implementations take the mean there, or 0.
 
     Args:
       gramian: `[tasks, tasks]`.
@@ -48,8 +50,12 @@ def cagrad_weights(gramian: Array, *, c: Any = 0.4, rescale: bool = False) -> Ar
     unit = numerics.divide(gramian, jnp.max(jnp.diagonal(gramian)))
     mean = jnp.full(len(unit), 1 / len(unit), unit.dtype)
     radius = c * _length(unit, mean)
-    weights = _worst(unit, mean, radius)
-    weights = mean + weights * numerics.divide(radius, _length(unit, weights))
+    worst = _worst(unit, mean, radius)
+    length = _length(unit, worst)
+    weights = mean + worst * numerics.divide(radius, length)
+    # No direction is better for the worst than the nearest that is bad for none.
+    stationary = length**2 <= 4 * len(unit) * float(jnp.finfo(unit.dtype).eps)
+    weights = jnp.where(stationary & (radius > 0), solvers.dual_cone(unit, mean), weights)
     return weights / (1 + c**2) if rescale else weights
 
 

@@ -69,11 +69,11 @@ def db_mtl(
     Reference: Lin et al., Dual-Balancing for Multi-Task Learning (2023), eq. 2 and 3.
     """
     one = jnp.zeros(())
+    number = counted("db_mtl", "tasks", tasks, static=True)
     share = arguments.hyper("db_mtl", "decay", decay, one, at_least=0.0, below=1.0)
     fade = arguments.hyper("db_mtl", "power", power, one, at_least=0.0)
 
     def start(params: Any) -> DualBalanceMemory:
-        number = counted("db_mtl", "tasks", tasks, static=True)
         zeros = lambda leaf: jnp.zeros((number, *jnp.shape(leaf)), jnp.result_type(leaf))
         return DualBalanceMemory(jax.tree.map(zeros, params), jnp.zeros((), jnp.int32))
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxloss.multitask import solvers
-from jaxloss.multitask.aggregate import mean, preferred, square, stateless
+from jaxloss.multitask.aggregate import mean, non_negative, preferred, square, stateless
 from jaxloss.multitask.tasks import Shared
 
 Array = jax.Array
@@ -66,6 +66,7 @@ def upgrad(
       >>> print(combined.tolist())
       [0.292, 1.901, 1.901]
     """
+    preference = non_negative("upgrad", "preference", preference)
     weights = lambda gramian: upgrad_weights(gramian, preference)
     return stateless("upgrad", weights, shared=shared, heads=heads)
 
@@ -116,5 +117,6 @@ def dualproj(
       >>> print(combined.tolist())
       [0.556, 1.111, 1.111]
     """
+    preference = non_negative("dualproj", "preference", preference)
     weights = lambda gramian: dualproj_weights(gramian, preference)
     return stateless("dualproj", weights, shared=shared, heads=heads)

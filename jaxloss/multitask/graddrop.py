@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxloss import arguments, numerics, protocol
@@ -50,13 +51,15 @@ def graddrop(
 
     Reference: Chen et al., Just Pick a Sign (2020), algorithm 1.
     """
+    shape = jnp.zeros(np.shape(leak))
+    leak = arguments.hyper("graddrop", "leak", leak, shape, at_least=0.0, at_most=1.0)
 
     def decide(tasks: Tasks, memory: Array, **extra: Any) -> tuple[Tasks, Decision]:
         del extra
         given = rows("graddrop", tasks)
         each = jnp.ones(tasks.tasks)
-        passing = arguments.hyper("graddrop", "leak", leak, each, at_least=0.0, at_most=1.0)
-        passing = jnp.broadcast_to(passing, each.shape)
+        arguments.broadcastable("graddrop", "leak", leak.shape, each.shape)
+        passing = jnp.broadcast_to(leak, each.shape)
         key, memory = protocol.next_key(memory)
         leaves, structure = jax.tree.flatten(given.stacked)
         keys = list(jax.random.split(key, len(leaves)))

@@ -80,11 +80,12 @@ def gradnorm(
     Reference: Chen et al., GradNorm (2018), eq. 2 and algorithm 1.
     """
     one = jnp.zeros(())
+    number = counted("gradnorm", "tasks", tasks, static=True)
     power = arguments.hyper("gradnorm", "alpha", alpha, one, at_least=0.0)
     optimizer = optax.with_extra_args_support(optimizer)
 
     def start(params: Any) -> GradNormMemory:
-        weights = jnp.ones(counted("gradnorm", "tasks", tasks, static=True), one.dtype)
+        weights = jnp.ones(number, one.dtype)
         return GradNormMemory(weights, jnp.zeros_like(weights), optimizer.init(weights))
 
     def decide(rows: Tasks, memory: GradNormMemory, **extra: Any) -> tuple[Tasks, Decision]:

@@ -70,10 +70,10 @@ def gradvac(
     Reference: Wang et al., Gradient Vaccine (2021), eq. 4 and algorithm 1.
     """
     one = jnp.zeros(())
+    number = counted("gradvac", "tasks", tasks, static=True)
     share = arguments.hyper("gradvac", "beta", beta, one, at_least=0.0, at_most=1.0)
 
     def start() -> GradVacMemory:
-        number = counted("gradvac", "tasks", tasks, static=True)
         return GradVacMemory(jnp.zeros((number, number), one.dtype), protocol.key_data(seed))
 
     def step(gramian: Array, memory: GradVacMemory) -> Decision:

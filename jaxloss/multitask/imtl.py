@@ -50,7 +50,10 @@ def imtl_g(*, shared: Shared = None, heads: str = "plain") -> optax.GradientTran
     """Combine tasks' gradients so that all have the same projection on the sum: IMTL-G.
 
     Whatever factor a loss is multiplied by, its gradient pulls no further than the others'. The
-    weights sum to 1; see `imtl_g_weights`. Arguments, and what comes back, as `aggregate` says.
+    weights sum to 1; see `imtl_g_weights`. With more than two tasks those that give equal, positive
+    projections can have a negative sum: scaled to 1 they then raise all losses, which
+    `conflict_free`, of the same direction, never does. Arguments, and what comes back, as
+    `aggregate` says.
 
     Example:
       >>> import jax.numpy as jnp

@@ -74,10 +74,10 @@ def moving_average(
     and Beyond (2022), algorithm 1.
     """
     one = jnp.zeros(())
+    number = counted("moving_average", "tasks", tasks, static=True)
     keep = arguments.hyper("moving_average", "decay", decay, one, at_least=0.0, at_most=1.0)
 
     def start() -> MovingAverageMemory:
-        number = counted("moving_average", "tasks", tasks, static=True)
         return MovingAverageMemory(jnp.zeros(number, one.dtype), jnp.zeros((), jnp.int32))
 
     def step(gramian: Array, memory: MovingAverageMemory) -> Decision:

@@ -7,6 +7,7 @@ units in the last place makes every problem one with a single, finite solution.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -136,43 +137,43 @@ def proportional(gramian: Array, exponent: Array) -> Array:
     halved until the potential falls.
     """
     cosine, norms = cosines(gramian)
-    largest = jnp.max(norms)
+    largest, excess = jnp.max(norms), exponent - 1
     lengths = numerics.divide(norms, largest)
-    nothing = norms == 0
-    # Unit rows, `w = x / lengths`: `cosine @ x = pull * x ^ -exponent`.
-    pull = jnp.where(nothing, 1, jnp.where(nothing, 1, lengths) ** (exponent - 1))
-    cosine = cosine + ridge(cosine)
-    less = 1 - exponent
+    # In units of what each weight would be alone, for which `A x = alone^2 x ^ -exponent`.
+    alone = jnp.where(norms == 0, 1, jnp.where(norms == 0, 1, lengths) ** (excess / (1 + exponent)))
+    matrix = alone[:, None] * (cosine + ridge(cosine)) * alone[None]
     halves = 0.5 ** jnp.arange(24, dtype=cosine.dtype)
-    eps = float(jnp.finfo(cosine.dtype).eps)
-
-    def gain(log_x: Array) -> Array:
-        smooth = jnp.expm1(less * log_x) / jnp.where(less == 0, 1, less)
-        return pull * jnp.where(less == 0, log_x, smooth)
+    info = jnp.finfo(cosine.dtype)
+    eps, farthest = float(info.eps), math.log(info.max) / 4
 
     def potential(log_x: Array) -> Array:
         x = jnp.exp(log_x)
-        return 0.5 * x @ cosine @ x - jnp.sum(gain(log_x))
+        smooth = jnp.expm1(-excess * log_x) / jnp.where(excess == 0, 1, -excess)
+        return 0.5 * x @ matrix @ x - alone**2 @ jnp.where(excess == 0, log_x, smooth)
 
     def improve(carry: Any) -> Any:
         log_x, _, count = carry
         x = jnp.exp(log_x)
-        wanted = pull * jnp.exp(less * log_x)
-        residual = wanted - x * (cosine @ x)
-        hessian = x[:, None] * cosine * x[None] + jnp.diag(exponent * wanted)
-        move = jnp.linalg.solve(hessian, residual)
+        wanted = alone**2 * jnp.exp(-excess * log_x)
+        residual = wanted - x * (matrix @ x)
+        hessian = x[:, None] * matrix * x[None] + jnp.diag(exponent * wanted)
+        unit = 1 / numerics.sqrt(jnp.diagonal(hessian))
+        move = unit * jnp.linalg.solve(unit[:, None] * hessian * unit[None], unit * residual)
+        # A weight that is much too large alone would fall too far: this is exact for such a one.
+        move = jnp.where(move < 0, -jnp.log1p(exponent * jnp.abs(move)) / exponent, move)
         now = potential(log_x)
         then = jax.vmap(lambda part: potential(log_x + part * move))(halves)
-        slope = 1e-4 * halves * jnp.sum(residual * move)
+        slope = 1e-4 * halves * (residual @ move)
         falls = then <= now - slope + 4 * len(x) * eps * jnp.abs(now)
-        return log_x + halves[jnp.argmax(falls)] * move, jnp.max(jnp.abs(move)), count + 1
+        part = jnp.where(jnp.any(falls), halves[jnp.argmax(falls)], halves[-1])
+        new = jnp.clip(log_x + part * move, -farthest, farthest)
+        return new, jnp.max(jnp.abs(new - log_x)), count + 1
 
     def moving(carry: Any) -> Array:
         _, last, count = carry
         return (last > 4 * eps) & (count < 100)
 
-    alone = jnp.log(pull) / (1 + exponent)
-    start = (alone, jnp.full((), jnp.inf, cosine.dtype), 0)
+    start = (jnp.zeros_like(norms), jnp.full((), jnp.inf, cosine.dtype), 0)
     x = jnp.exp(lax.while_loop(moving, improve, start)[0])
-    weights = numerics.divide(x, lengths)
+    weights = numerics.divide(alone * x, lengths)
     return numerics.divide(weights, largest ** (2 / (1 + exponent)))

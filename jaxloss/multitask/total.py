@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 
-from jaxloss.multitask.aggregate import combination, preferred
+from jaxloss.multitask.aggregate import combination, non_negative, preferred
 from jaxloss.multitask.tasks import Shared, Tasks
 from jaxloss.protocol import Decision
 
@@ -33,6 +33,7 @@ def total(
       >>> print(combine.update(gradients, combine.init(jnp.zeros(2)))[0])
       [-1.   1.5]
     """
+    weights = non_negative("total", "weights", weights)
 
     def decide(tasks: Tasks, memory: Any, **extra: Any) -> tuple[Tasks, Decision]:
         del extra
