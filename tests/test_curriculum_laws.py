@@ -226,6 +226,21 @@ def test_a_batch_split_over_devices_is_one_batch(name, two_devices):
     same(after, right_state)
 
 
+@pytest.mark.parametrize(
+    "name", ["ohem", "cvar", "co_teaching", "tilted_erm, to the hard", "paced"]
+)
+def test_a_mesh_of_explicit_axes_changes_nothing(name, two_devices):
+    explicit = (AxisType.Explicit,)
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=explicit, devices=two_devices)
+    transformation = make(name)
+    with jax.set_mesh(mesh):
+        split = jax.NamedSharding(mesh, PartitionSpec("batch"))
+        losses, extra = jax.device_put((drawn(0), extras()), split)
+        out, _ = jax.jit(transformation.update)(losses, transformation.init(drawn(0)), **extra)
+    assert out["one"].sharding.is_equivalent_to(split, 1)
+    same(out, update(name, drawn(0))[0])
+
+
 @each_method
 def test_a_state_that_was_saved_goes_on(name, tmp_path):
     _, state, _ = update(name, drawn(0))

@@ -186,12 +186,12 @@ def test_the_gradient_is_that_of_autodiff_through_the_minimisation():
         return (l - t) * jnp.exp(s) + r * s**2
 
     ours = lambda l: transformation.update(l, transformation.init(l))[0]
-    value, gradient = jax.vmap(jax.value_and_grad(ours))(losses)
-    right, slope = jax.vmap(jax.value_and_grad(least))(losses)
+    value, gradient = jax.jit(jax.vmap(jax.value_and_grad(ours)))(losses)
+    right, slope = jax.jit(jax.vmap(jax.value_and_grad(least)))(losses)
     np.testing.assert_allclose(value, right, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(gradient, slope, rtol=1e-10)
-    bend = jax.vmap(jax.grad(jax.grad(least)))(losses)
-    of_confidence = jax.vmap(jax.grad(lambda l: curriculum.confidence(l, t, r)))(losses)
+    bend = jax.jit(jax.vmap(jax.grad(jax.grad(least))))(losses)
+    of_confidence = jax.jit(jax.vmap(jax.grad(lambda l: curriculum.confidence(l, t, r))))(losses)
     np.testing.assert_allclose(of_confidence, bend, rtol=1e-9)
 
 

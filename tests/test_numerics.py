@@ -79,7 +79,7 @@ def test_lambert_w_is_right_to_the_last_digits(dtype) -> None:
         bends = [mpmath.mpf(0) if v == -1 else -(e ** (-2 * v)) * (v + 2) / (1 + v) ** 3 for v in w]
         # What is below the smallest normal number the compiler takes for 0, parts of sums too.
         least = float(np.finfo(dtype).tiny)
-        limits = [(3, least)] * 3 + [(5, least), (16, least / np.finfo(dtype).eps)]
+        limits = [(4, least)] * 3 + [(5, least), (16, least / np.finfo(dtype).eps)]
         for found, true, (most, above) in zip(
             (*got, slope, bend), (*right, slopes, bends), limits, strict=True
         ):

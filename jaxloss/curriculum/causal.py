@@ -76,6 +76,6 @@ def causal(
         weights = jnp.exp(-numerics.weighted(slope.astype(losses.dtype), before))
         along_time = jnp.take(weights, chunk)
         shape = [length if i == along else 1 for i in range(losses.ndim)]
-        return Decision(jnp.broadcast_to(along_time.reshape(shape), losses.shape), memory)
+        return Decision(along_time.reshape(shape) * jnp.ones_like(losses), memory)
 
     return curriculum("causal", step, axis_name=axis_name)

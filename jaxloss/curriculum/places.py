@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxloss import reduction
 
@@ -31,14 +32,22 @@ def places(sizes: Array, mask: Array, axis_name: reduction.AxisName = None) -> P
 
     Shards stand in the order of their index, and masked examples have the last places.
     """
-    everyone, present = (_gathered(x.reshape(-1), axis_name) for x in (sizes, mask))
+    everyone, present = (_gathered(x, axis_name) for x in (sizes, mask))
     place = jnp.argsort(jnp.lexsort((everyone, ~present)))
     if axis_name is not None:
         start = lax.axis_index(axis_name) * sizes.size
         place = lax.dynamic_slice_in_dim(place, start, sizes.size)
     valid = reduction.sum_across(jnp.sum(mask.astype(sizes.dtype)), axis_name)
-    return Places(place.astype(sizes.dtype).reshape(sizes.shape), valid)
+    place = place.astype(sizes.dtype).reshape(sizes.shape)
+    return Places(place + jnp.zeros_like(sizes), valid)  # split as the sizes are
 
 
 def _gathered(array: Array, axis_name: reduction.AxisName) -> Array:
-    return array if axis_name is None else lax.all_gather(array, axis_name, tiled=True)
+    """Return the entries of all shards, `[N]`."""
+    if axis_name is not None:
+        return lax.all_gather(array.reshape(-1), axis_name, tiled=True)
+    # Of an array that is split over a mesh of explicit axes, nothing can be sorted.
+    sharding = jax.typeof(array).sharding
+    if any(part is not None for part in sharding.spec):
+        array = jax.sharding.reshard(array, NamedSharding(sharding.mesh, PartitionSpec()))
+    return array.reshape(-1)

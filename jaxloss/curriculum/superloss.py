@@ -48,8 +48,8 @@ def superloss(
 
     The threshold is the mean loss, averaged over the updates so far, the present one included, with
     weights that fall by `decay` for each; only finite losses are counted, and an update without
-    any changes nothing. The authors divide by a fixed size of batch elsewhere; here the mean is the
-    caller's.
+    any changes nothing. Public code divides the sum by a fixed batch size; here the mean is the
+    caller's, and the last batch of an epoch weighs as any other.
 
     Args:
       threshold: between easy and hard, in units of the loss: `log(classes)` for a cross-entropy,
