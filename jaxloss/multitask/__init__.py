@@ -16,6 +16,33 @@ as a pure function from it to the weights, such as `imtl_g_weights`.
 Tune the plain sum first: careful studies found that a well tuned weighted sum is as good as these
 methods on most benchmarks, at a fraction of their cost (K backward passes instead of one). They
 earn it where gradients conflict and differ in scale by much, or where no weights are known.
+
+All cost K backward passes. What they need besides is small where it is a function of the Gramian
+(a problem of K unknowns, solved within jit), and the memory of K gradients where it says "rows".
+
+| method | what holds | needs | when |
+|---|---|---|---|
+| `total` | linear in fixed weights | | first; a baseline of the others |
+| `normalize` | all lengths equal, no unit matters | norms | before any other, scales apart |
+| `imtl_g` | equal projections on all gradients | Gramian | units differ, K = 2 |
+| `conflict_free` | the same, raises no loss; length of a sum | Gramian | units differ |
+| `nash_mtl` | the unit of a loss changes nothing at all | Gramian | units differ by much |
+| `fairgrad` | `nash_mtl` to the sum, or to the worst task | Gramian | a choice of fairness |
+| `mgda` | raises no loss; 0 on the Pareto front | Gramian | any Pareto point; scales alike |
+| `upgrad` | raises no loss; longer gradients count more | Gramian | conflict, scales meant |
+| `dualproj` | raises no loss; nearest to the mean | Gramian | the mean, made safe |
+| `cagrad` | near the mean, best for the worst | Gramian, 30 times | the mean's minimum is wanted |
+| `pcgrad` | the sum where nothing conflicts | Gramian | conflict of a few tasks |
+| `gradvac` | cosines as they were on average | Gramian, state | related tasks, many |
+| `aligned_mtl` | components orthogonal, of one length | Gramian | one component dominates |
+| `gradnorm` | lengths follow the rates of tasks | norms, losses, state | different speeds |
+| `db_mtl` | lengths equal, no unit matters | rows, losses, state | the same, gradients noisy |
+| `graddrop` | one sign in each element | rows, noise | to leave poor minima |
+| `krum`, `trimmed_mean` | a few wrong gradients change nothing | Gramian; rows | workers |
+| `moving_average` | around the weights of any of them | Gramian, state | small batches |
+| `learning_to_reweight` | what opposes a reference has no effect | reference | a clean batch |
+| `gradient_cosine` | the same, by cosines in [0, 1] | reference | auxiliary tasks |
+| `ol_aux`, `auto_lambda` | weights learned from a reference | reference, state | the same, noisy |
 """
 
 from jaxloss.multitask.aggregate import AggregateState, aggregate
