@@ -106,11 +106,11 @@ def _averaged(
 ) -> SuperLossMemory:
     finite = mask & jnp.isfinite(losses)
     now = reduction.average(losses, where=finite, axis_name=axis_name)
-    dtype = memory.threshold.dtype
-    new = jnp.where(now.weight > 0, 1 - decay, 0).astype(dtype)
-    weight = jnp.where(now.weight > 0, decay, 1).astype(dtype) * memory.weight + new
-    change = numerics.divide(new, weight) * (now.value().astype(dtype) - memory.threshold)
-    return SuperLossMemory(memory.threshold + change, weight)
+    before, weight = (x.astype(losses.dtype) for x in memory)
+    d = jnp.where(now.weight > 0, decay.astype(losses.dtype), 1)
+    weight = d * weight + (1 - d)
+    change = numerics.divide(1 - d, weight) * (now.value() - before)
+    return SuperLossMemory(before + change, weight)
 
 
 def _excess(losses: Array, threshold: Array, regularization: Array) -> Array:
