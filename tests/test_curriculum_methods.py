@@ -320,6 +320,11 @@ def test_infinite_losses_are_all_or_nothing_to_a_tilt():
     np.testing.assert_allclose(
         curriculum.tilted(losses, -1.0), -np.log((np.exp(-1) + np.exp(-2)) / 4), rtol=1e-6
     )
+    run = jax.jit(jax.value_and_grad(curriculum.tilted, argnums=(0, 1)))
+    value, (gradient, slope) = run(losses, -1.0)
+    p = np.exp(-1) / (np.exp(-1) + np.exp(-2))
+    np.testing.assert_allclose(gradient, [p, 0, 1 - p, 0], rtol=1e-6)
+    np.testing.assert_allclose(slope, value - (2 - p), rtol=1e-5)  # (mean under p - value) / t
     np.testing.assert_array_equal(weigh(curriculum.tilted_erm(1.0), losses), [0, INF, 0, INF])
     easy = weigh(curriculum.tilted_erm(-1.0), losses)
     assert np.all(np.isfinite(easy))

@@ -117,12 +117,15 @@ def _value(losses: Array, tilt: Array, mask: Array, axis_name: reduction.AxisNam
     steep = jnp.where(mask, jnp.abs(numerics.weighted(tilt, losses - top)), 0)
     near = reduction.largest_across(jnp.max(steep, initial=0), axis_name) < 0.5
     anchor = jnp.where(near, lax.stop_gradient(average(losses)), top)
-    gap = jnp.where(mask, losses - anchor, 0)
+    # What is infinite on the side that does not count has no weight, and must have no slope.
+    silent = jnp.isinf(losses)
+    gap = jnp.where(mask & ~silent, losses - anchor, 0)
     # Nearly flat, 1 would be added to little and taken away again, and 0 be divided by 0.
     rise = average(numerics.power_excess(jnp.where(near, gap, 0), tilt))
     slow = rise * _log1p_over(jnp.where(near, tilt, 0) * rise)
     t = jnp.where(near, 1, tilt)
-    fast = numerics.log(average(jnp.exp(jnp.where(near, 0, t * gap)))) / t
+    powers = jnp.where(silent, 0, jnp.exp(jnp.where(near, 0, t * gap)))
+    fast = numerics.log(average(powers)) / t
     value = anchor + jnp.where(near, slow, fast)
     return jnp.where(endless, most, value)
 
