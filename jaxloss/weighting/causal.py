@@ -39,7 +39,8 @@ def causal(steepness: float = 1.0) -> optax.GradientTransformationExtraArgs:
       >>> print(jnp.stack(state.weights))  # exp(0), exp(-0.5), exp(-1)
       [1. 0.607 0.368]
 
-    Reference: Wang et al., Respecting Causality for Training PINNs (2022), eq. 3.12.
+    Reference: Wang et al., Respecting Causality for Training Physics-Informed Neural Networks
+    (2024), algorithm 1.
     """
     e = arguments.hyper("causal", "steepness", steepness, jnp.zeros(()), at_least=0.0)
 

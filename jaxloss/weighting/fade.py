@@ -74,7 +74,7 @@ def crossfade(
       >>> print({task: float(loss) for task, loss in faded.items()})
       {'boundary': 2.0, 'dice': 0.75}
 
-    Reference: Kervadec et al., Boundary Loss for Highly Unbalanced Segmentation (2019), eq. 8.
+    Reference: Kervadec et al., Boundary Loss for Highly Unbalanced Segmentation (2019).
     """
     if (level is None) != (direction is None) or direction not in (None, "above", "below"):
         expected = "'above' or 'below' with level, None without"

@@ -77,7 +77,7 @@ def random(seed: int = 0) -> optax.GradientTransformationExtraArgs:
       >>> print(round(float(sum(state.weights)), 3))
       1.0
 
-    Reference: Lin et al., Reasonable Effectiveness of Random Weighting (2022), section 3.
+    Reference: Lin et al., Reasonable Effectiveness of Random Weighting (2022).
     """
 
     def step(losses: Array, memory: Array) -> Decision:

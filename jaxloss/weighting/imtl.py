@@ -50,7 +50,7 @@ def imtl_l(
       >>> print(state.memory.log_scales)
       [-0.1  0. ]
 
-    Reference: Liu et al., Towards Impartial Multi-task Learning (2021), eq. 11.
+    Reference: Liu et al., Towards Impartial Multi-task Learning (2021), IMTL-L.
     """
     return learned("imtl_l", _formula, ImtlMemory, optimizer, initial)
 
@@ -74,7 +74,7 @@ def imtl_l_weighted(losses: Any, log_scales: Any) -> Any:
       >>> print(jl.weighting.imtl_l_weighted(jnp.array(3.0), jnp.array(0.0)))
       3.0
 
-    Reference: Liu et al., Towards Impartial Multi-task Learning (2021), eq. 11.
+    Reference: Liu et al., Towards Impartial Multi-task Learning (2021), IMTL-L.
     """
     return formula_of_tree("imtl_l_weighted", _formula, losses, log_scales)
 

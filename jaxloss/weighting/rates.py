@@ -125,7 +125,7 @@ def softadapt(
       >>> print([round(float(weight), 3) for weight in state.weights])
       [0.269, 0.731]
 
-    Reference: Heydari et al., SoftAdapt (2019), algorithm 1.
+    Reference: Heydari et al., SoftAdapt (2019).
     """
     b = arguments.hyper("softadapt", "beta", beta, jnp.zeros(()))
     window = counted("softadapt", "window", window, at_least=2, static=True)
@@ -207,7 +207,8 @@ def relobralo(
       >>> print([round(float(weight), 3) for weight in state.weights])
       [0.538, 1.462]
 
-    Reference: Bischof and Kraus, Multi-Objective Loss Balancing for PINNs (2021), eq. 10 to 12.
+    Reference: Bischof and Kraus, Multi-Objective Loss Balancing for Physics-Informed Deep
+    Learning (2021).
     """
     scalar = jnp.zeros(())
     a = arguments.hyper("relobralo", "decay", decay, scalar, at_least=0.0, at_most=1.0)

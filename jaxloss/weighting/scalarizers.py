@@ -29,7 +29,7 @@ def geometric_mean(losses: Any) -> Array:
       >>> print(scalarizers.geometric_mean(jnp.array([1.0, 2.0, 4.0])))
       2.0
 
-    Reference: Chennupati et al., MultiNet++ (2019), eq. 2.
+    Reference: Chennupati et al., MultiNet++ (2019).
     """
     return jnp.exp(jnp.mean(numerics.log(_vector("geometric_mean", losses))))
 
@@ -102,7 +102,7 @@ def smooth_tchebycheff(
       >>> print(scalarizers.smooth_tchebycheff(losses))  # log(2)
       0.693
 
-    Reference: Lin et al., Smooth Tchebycheff Scalarization (2024), eq. 5.
+    Reference: Lin et al., Smooth Tchebycheff Scalarization (2024).
     """
     gaps = _gaps("smooth_tchebycheff", losses, weights, reference, nadir)
     m = arguments.hyper("smooth_tchebycheff", "smoothing", smoothing, gaps[0], above=0.0)

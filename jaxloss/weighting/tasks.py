@@ -55,8 +55,8 @@ def weighting(
       step: `step(losses, memory, **extra) -> Decision`; `losses` is `[K]` and a constant to
         autodiff, in the dtype of the state.
       start: `start(like) -> memory`; `like` is `[K]`, zeros in the dtype of the state.
-      needs: names of extra arguments of `update` that are trees like the losses (or one number
-        for all tasks); `step` gets each as `[K]`.
+      needs: names of extra arguments of `update`, each one number for all tasks or a tree like the
+        losses, in which tasks that `optax.masked` hides may stand; `step` gets each as `[K]`.
       takes: as `needs`, for arguments that may be missing: `step` then gets None.
       structure: whether `step` also gets `structure=`, that of the tree of losses.
 
@@ -175,7 +175,17 @@ def _per_task(function: str, name: str, value: Any, weights: Any) -> Any:
         return None
     if jax.tree_util.treedef_is_leaf(jax.tree.structure(value)):
         value = jax.tree.map(lambda _: value, weights)
+    value = _shown(value, jax.tree.structure(weights))
     return lax.stop_gradient(stack(function, name, value, weights))
+
+
+def _shown(value: Any, structure: Any) -> Any:
+    """Return of a tree the tasks that `optax.masked` and `optax.partition` have not hidden."""
+    given = {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(value)}
+    tasks = names(structure)
+    if jax.tree.structure(value) == structure or not set(tasks) <= set(given):
+        return value
+    return jax.tree.unflatten(structure, [given[task] for task in tasks])
 
 
 def counted(

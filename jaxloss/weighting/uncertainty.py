@@ -96,7 +96,7 @@ def revised_uncertainty(
       >>> print(state.memory.log_variances)  # 0.1 (L / 2 - 1 / 2)
       [0.05 0.  ]
 
-    Reference: Liebel and Koerner, Auxiliary Tasks in Multi-task Learning (2018), eq. 3.
+    Reference: Liebel and Koerner, Auxiliary Tasks in Multi-task Learning (2018).
     """
     return learned("revised_uncertainty", _revised, UncertaintyMemory, optimizer, initial)
 
@@ -158,7 +158,7 @@ def uncertainty_optimal() -> optax.GradientTransformationExtraArgs:
       >>> print(jnp.stack(state.weights))
       [1. 0.25]
 
-    Reference: Kirchdorfer et al., Analytical Uncertainty-Based Loss Weighting (2024), eq. 5.
+    Reference: Kirchdorfer et al., Analytical Uncertainty-Based Loss Weighting (2024).
     """
     step = lambda losses, memory: Decision(_inverse(losses), memory)
     return weighting("uncertainty_optimal", step)
@@ -185,7 +185,7 @@ def uncertainty_softmax(temperature: float = 1.0) -> optax.GradientTransformatio
       >>> print(jnp.stack(state.weights))
       [0.481 0.292 0.227]
 
-    Reference: Kirchdorfer et al., Analytical Uncertainty-Based Loss Weighting (2024), eq. 6.
+    Reference: Kirchdorfer et al., Analytical Uncertainty-Based Loss Weighting (2024).
     """
     t = arguments.hyper("uncertainty_softmax", "temperature", temperature, jnp.zeros(()), above=0.0)
     step = lambda losses, memory: Decision(jax.nn.softmax(_inverse(losses) / t), memory)
