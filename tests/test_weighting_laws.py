@@ -209,6 +209,18 @@ def test_double_precision_and_float32_beside_it(case):
         assert jax.tree.map(lambda x: (x.shape, x.dtype), new[1]) == shapes(state)
 
 
+def test_the_state_is_a_constant_to_autodiff(transformation):
+    state = after(transformation, 1)
+
+    def of_state(scale):
+        scaled = lambda x: x * scale if jnp.issubdtype(x.dtype, jnp.floating) else x
+        return transformation.update(LOSSES, jax.tree.map(scaled, state), **EXTRAS)[0]
+
+    out, slope = jax.jvp(of_state, (jnp.array(1.0),), (jnp.array(1.0),))
+    assert structure(out) == structure(LOSSES)
+    assert not any(np.any(x) for x in leaves(slope))
+
+
 def test_unknown_arguments_and_parameters_pass(transformation):
     state = after(transformation, 1)
     with_all = transformation.update(LOSSES, state, {"p": jnp.nan}, **EXTRAS)

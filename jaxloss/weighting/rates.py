@@ -23,15 +23,13 @@ class DwaMemory(NamedTuple):
       total: `[K]`, the sum of the losses of the present epoch.
       updates: how many it has.
       last: `[K]`, the mean losses of the last epoch.
-      before: `[K]`, those of the one before.
-      epochs: how many are complete.
+      before: `[K]`, those of the one before; 0 until there is one, which makes all weights 1.
     """
 
     total: Array
     updates: Array
     last: Array
     before: Array
-    epochs: Array
 
 
 def dwa(temperature: float = 2.0, *, every: int = 1) -> optax.GradientTransformationExtraArgs:
@@ -64,19 +62,16 @@ def dwa(temperature: float = 2.0, *, every: int = 1) -> optax.GradientTransforma
     every = counted("dwa", "every", every)
 
     def start(like: Array) -> DwaMemory:
-        zero = jnp.zeros((), jnp.int32)
-        return DwaMemory(like, zero, like, like, zero)
+        return DwaMemory(like, jnp.zeros((), jnp.int32), like, like)
 
     def step(losses: Array, memory: DwaMemory) -> Decision:
-        total, count, last, before, epochs = memory
+        total, count, last, before = memory
         full = count >= every
         before = jnp.where(full, last, before)
         last = jnp.where(full, total / jnp.maximum(count, 1), last)
-        epochs = jnp.minimum(epochs + full, 2)
-        ratios = jax.nn.softmax(numerics.divide(last, before) / t)
-        weights = jnp.where(epochs == 2, len(losses) * ratios, 1)
+        weights = len(losses) * jax.nn.softmax(numerics.divide(last, before) / t)
         total, count = jnp.where(full, 0, total) + losses, jnp.where(full, 0, count) + 1
-        return Decision(weights, DwaMemory(total, count, last, before, epochs))
+        return Decision(weights, DwaMemory(total, count, last, before))
 
     return weighting("dwa", step, start)
 
