@@ -130,31 +130,51 @@ def test_the_table_is_whole():
     assert len(FACTORIES) >= 28
 
 
+def floats(case):
+    factory, settings = case
+    bound = inspect.signature(factory).bind(**settings)
+    bound.apply_defaults()
+    return {name: value for name, value in bound.arguments.items() if type(value) is float}
+
+
 @functools.cache
 def compiled(name):
-    """Run at two scales side by side; return losses and weights, and derivatives by the scale."""
+    """Run with traced settings; return losses and weights, and derivatives by the losses' scale.
+
+    Side by side: scale 1, scale 3, and then scale 1 with one setting after the other NaN.
+    """
     factory, settings = CASES[name]
-    run = lambda scale: scanned(factory(**settings), scale)[1]
-    both = jax.vmap(lambda scale: jax.jvp(run, (scale,), (1.0,)))
-    return jax.jit(both)(jnp.array([1.0, 3.0]))
+    given = floats(CASES[name])
+
+    def run(numbers, scale):
+        made = factory(**{**settings, **dict(zip(given, numbers, strict=True))})
+        return jax.jvp(lambda scale: scanned(made, scale)[1], (scale,), (1.0,))
+
+    right = jnp.array([*given.values()], jnp.float32)[None]
+    wrong = jnp.where(jnp.eye(len(given), dtype=bool), jnp.nan, right)
+    scales = jnp.ones(2 + len(given)).at[1].set(3.0)
+    return jax.jit(jax.vmap(run))(jnp.concatenate([right, right, wrong]), scales)
+
+
+def row(tree, *index):
+    return jax.tree.map(lambda x: x[index], tree)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_jit_vmap_and_scan_equal_eager(name):
     factory, settings = CASES[name]
     transformation = factory(**settings)
-    (outs, weights), _ = compiled(name)
+    found, _ = compiled(name)
     state = transformation.init(LOSSES)
     for t in range(4):
         out, state = transformation.update(losses_at(t, 3.0), state, **EXTRAS)
-        found = jax.tree.map(lambda x, t=t: x[1, t], (outs, weights))
-        assert_close(found, (out, state.weights), atol=1e-6)
+        assert_close(row(found, 1, t), (out, state.weights), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_weights_times_gradients(name):
     """Weights, offsets and the past are constants to autodiff."""
-    (_, weights), (slopes, by_weights) = compiled(name)
+    (_, weights), (slopes, by_weights) = row(compiled(name), slice(2))
     own = jax.vmap(losses_at)(jnp.arange(5))  # linear in the scale
     assert_close(slopes, jax.tree.map(lambda w, x: w * x[None], weights, own), atol=1e-6)
     assert not any(np.any(slope) for slope in leaves(by_weights))
@@ -331,13 +351,6 @@ def test_masked_and_partitioned_tasks_are_not_seen(name, combinator):
     assert out["b"][1] == (9.0 if combinator == "masked" else -9.0)
 
 
-def floats(case):
-    factory, settings = case
-    bound = inspect.signature(factory).bind(**settings)
-    bound.apply_defaults()
-    return {name: value for name, value in bound.arguments.items() if type(value) is float}
-
-
 def injected(case, **changed):
     factory, settings = case
     static = set(inspect.signature(factory).parameters) - set(floats(case))
@@ -357,22 +370,11 @@ def test_every_float_can_be_injected(case):
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if floats(case)])
-def test_traced_settings_act_and_impossible_ones_are_seen(name):
+def test_an_impossible_traced_setting_is_seen(name):
     """A setting out of range, known only when the program runs, makes no plausible weights."""
-    factory, settings = CASES[name]
-    given = floats(CASES[name])
-
-    def run(numbers):
-        transformation = factory(**{**settings, **dict(zip(given, numbers, strict=True))})
-        return scanned(transformation)[1]
-
-    right = jnp.array(list(given.values()))
-    wrong = jnp.where(jnp.eye(len(given), dtype=bool), jnp.nan, right)
-    found = jax.jit(jax.vmap(run))(jnp.concatenate([right[None], wrong]))
-    row = lambda i, tree: jax.tree.map(lambda x: x[i], tree)
-    assert_close(row(0, found), row(0, compiled(name)[0]), atol=1e-6)
-    for i, hyper in enumerate(given):
-        assert any(np.any(np.isnan(x)) for x in leaves(row(i + 1, found))), hyper
+    found, _ = compiled(name)
+    for i, hyper in enumerate(floats(CASES[name])):
+        assert any(np.any(np.isnan(x)) for x in leaves(row(found, i + 2))), hyper
 
 
 def test_schedules_of_settings_reach_the_weights():
