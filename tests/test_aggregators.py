@@ -475,6 +475,17 @@ def test_cagrad_between_the_mean_and_the_worst():
     np.testing.assert_allclose(far / np.sum(far), [0.6, 0.4], rtol=2e-2)
 
 
+def test_cagrad_of_gradients_of_lengths_far_apart():
+    """Orthogonal ones of lengths 1 and e: the shorter is the worst, and gets all of the radius.
+
+    The mean is (1, e) / 2, of length 1 / 2 or little more; `d` is that and `(0, c / 2)`.
+    """
+    for short in (1e-2, 1e-5):
+        g = jnp.diag(jnp.array([1.0, short**2]))
+        combined = mt.cagrad_weights(g, c=0.4) * jnp.array([1.0, short])
+        np.testing.assert_allclose(combined, [0.5, 0.2 + short / 2], rtol=2e-2)
+
+
 def test_cagrad_stands_still_where_nothing_helps():
     rows = np.array([[-3.0, 0.0], [1.0, 0.0]])
     np.testing.assert_allclose(mt.cagrad_weights(gramian(rows), c=1.0) @ rows, 0, atol=1e-6)
@@ -581,6 +592,17 @@ def test_normalised_gradients_have_one_length(to, length):
     np.testing.assert_allclose(scaled.norms(), length, rtol=1e-6)
     still, _ = mt.normalize().update([jnp.zeros(2), jnp.ones(2)], optax.EmptyState())
     np.testing.assert_allclose(still.norms(), [0, 1], rtol=1e-6)
+
+
+def test_gradients_that_are_not_held_are_normalised_as_well():
+    rows = jnp.asarray(CONFLICT, jnp.float32)
+    lazy = mt.Pullback(lambda t: rows @ t, lambda w: w @ rows, jnp.array([1.0, 10.0]))
+    scaled, _ = mt.normalize().update(lazy, optax.EmptyState())
+    unit = CONFLICT / np.linalg.norm(CONFLICT, axis=1, keepdims=True)
+    np.testing.assert_allclose(scaled.gramian(), unit @ unit.T, rtol=1e-5)
+    np.testing.assert_allclose(scaled.norms(), 1, rtol=1e-6)
+    np.testing.assert_allclose(scaled.alignments(jnp.ones(3)), unit @ np.ones(3), rtol=1e-5)
+    np.testing.assert_allclose(scaled.combine(jnp.ones(2)), np.sum(unit, axis=0), rtol=1e-5)
 
 
 LOSSES = jnp.array([5.0, 2.0])

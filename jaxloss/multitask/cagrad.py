@@ -54,7 +54,8 @@ def cagrad_weights(gramian: Array, *, c: Any = 0.4, rescale: bool = False) -> Ar
     length = _length(unit, worst)
     weights = mean + worst * numerics.divide(radius, length)
     # No direction is better for the worst than the nearest that is bad for none.
-    stationary = length**2 <= 4 * len(unit) * float(jnp.finfo(unit.dtype).eps)
+    parts = worst @ numerics.sqrt(jnp.diagonal(unit))
+    stationary = length**2 <= 4 * len(unit) * float(jnp.finfo(unit.dtype).eps) * parts**2
     weights = jnp.where(stationary & (radius > 0), solvers.dual_cone(unit, mean), weights)
     return weights / (1 + c**2) if rescale else weights
 
