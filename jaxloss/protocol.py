@@ -7,9 +7,12 @@ random numbers drawn: a state carries the data of a key, plain integers that any
 
 from __future__ import annotations
 
+import operator
 from typing import Any, NamedTuple
 
 import jax
+
+from jaxloss import arguments
 
 Array = jax.Array
 
@@ -49,3 +52,18 @@ def next_key(data: Array) -> tuple[Array, Array]:
     """Return a key to draw from now, and what the state keeps of the one for the next time."""
     now, later = jax.random.split(jax.random.wrap_key_data(data))
     return now, jax.random.key_data(later)
+
+
+def counted(
+    function: str, name: str, value: Any, *, at_least: int = 1, static: bool = False
+) -> Any:
+    """Return a count, an integer, checked; one that is traced, where it may be, as it is."""
+    if isinstance(value, jax.core.Tracer) and not static:
+        return value
+    try:
+        count = operator.index(value)
+    except TypeError as error:
+        raise TypeError(f"{function}: {name} must be a whole number, got {value!r}.") from error
+    if count < at_least:
+        raise arguments.reject(function, name, f"at least {at_least}", count)
+    return count

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxloss import arguments, numerics
+from jaxloss import arguments, numerics, protocol
 from jaxloss.multitask.aggregate import combination, per_task, same_number
 from jaxloss.multitask.tasks import Rows, Shared, Tasks, rows
 from jaxloss.protocol import Decision
-from jaxloss.weighting.tasks import counted
 
 Array = jax.Array
 
@@ -69,7 +68,7 @@ def db_mtl(
     Reference: Lin et al., Dual-Balancing for Multi-Task Learning (2023), eq. 2 and 3.
     """
     one = jnp.zeros(())
-    number = counted("db_mtl", "tasks", tasks, static=True)
+    number = protocol.counted("db_mtl", "tasks", tasks, static=True)
     share = arguments.hyper("db_mtl", "decay", decay, one, at_least=0.0, below=1.0)
     fade = arguments.hyper("db_mtl", "power", power, one, at_least=0.0)
 

@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from jaxloss import arguments, numerics
+from jaxloss import arguments, numerics, protocol
 from jaxloss.multitask.aggregate import combination, per_task, same_number
 from jaxloss.multitask.tasks import Shared, Tasks
 from jaxloss.protocol import Decision
-from jaxloss.weighting.tasks import counted
 
 Array = jax.Array
 
@@ -80,7 +79,7 @@ def gradnorm(
     Reference: Chen et al., GradNorm (2018), eq. 2 and algorithm 1.
     """
     one = jnp.zeros(())
-    number = counted("gradnorm", "tasks", tasks, static=True)
+    number = protocol.counted("gradnorm", "tasks", tasks, static=True)
     power = arguments.hyper("gradnorm", "alpha", alpha, one, at_least=0.0)
     optimizer = optax.with_extra_args_support(optimizer)
 

@@ -15,7 +15,6 @@ from jaxloss.multitask.aggregate import aggregate, same_number
 from jaxloss.multitask.pcgrad import random_orders
 from jaxloss.multitask.tasks import Shared
 from jaxloss.protocol import Decision
-from jaxloss.weighting.tasks import counted
 
 Array = jax.Array
 
@@ -70,7 +69,7 @@ def gradvac(
     Reference: Wang et al., Gradient Vaccine (2021), eq. 4 and algorithm 1.
     """
     one = jnp.zeros(())
-    number = counted("gradvac", "tasks", tasks, static=True)
+    number = protocol.counted("gradvac", "tasks", tasks, static=True)
     share = arguments.hyper("gradvac", "beta", beta, one, at_least=0.0, at_most=1.0)
 
     def start() -> GradVacMemory:

@@ -9,11 +9,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxloss import arguments
+from jaxloss import arguments, protocol
 from jaxloss.multitask.aggregate import aggregate, same_number
 from jaxloss.multitask.tasks import Shared
 from jaxloss.protocol import Decision
-from jaxloss.weighting.tasks import counted
 
 Array = jax.Array
 
@@ -74,7 +73,7 @@ def moving_average(
     and Beyond (2022), algorithm 1.
     """
     one = jnp.zeros(())
-    number = counted("moving_average", "tasks", tasks, static=True)
+    number = protocol.counted("moving_average", "tasks", tasks, static=True)
     keep = arguments.hyper("moving_average", "decay", decay, one, at_least=0.0, at_most=1.0)
 
     def start() -> MovingAverageMemory:

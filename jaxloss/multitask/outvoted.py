@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxloss import arguments
+from jaxloss import arguments, protocol
 from jaxloss.multitask.aggregate import combination, square, stateless
 from jaxloss.multitask.tasks import Rows, Shared, Tasks, rows
 from jaxloss.protocol import Decision
-from jaxloss.weighting.tasks import counted
 
 Array = jax.Array
 
@@ -119,7 +118,7 @@ def trimmed_mean(
 
 
 def _count(function: str, name: str, value: Any, least: int, most: int | None = None) -> int:
-    count = counted(function, name, value, at_least=least, static=True)
+    count = protocol.counted(function, name, value, at_least=least, static=True)
     if most is not None and count > most:
         raise arguments.reject(function, name, f"at most {most} for these tasks", count)
     return count

@@ -21,7 +21,6 @@ from jaxloss import arguments, numerics, protocol
 from jaxloss.multitask.aggregate import combination, same_number
 from jaxloss.multitask.tasks import Rows, Shared, Tasks
 from jaxloss.protocol import Decision
-from jaxloss.weighting.tasks import counted
 
 Array = jax.Array
 
@@ -218,7 +217,7 @@ def _learned(
     shared: Shared,
     heads: str,
 ) -> optax.GradientTransformationExtraArgs:
-    like = jnp.zeros(counted(function, "tasks", tasks, static=True))
+    like = jnp.zeros(protocol.counted(function, "tasks", tasks, static=True))
     first = jnp.broadcast_to(arguments.hyper(function, "initial", initial, like), like.shape)
     optimizer = optax.with_extra_args_support(optimizer)
 

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxloss import arguments
+from jaxloss import arguments, protocol
 from jaxloss.protocol import Decision
-from jaxloss.weighting.tasks import counted, weighting
+from jaxloss.weighting.tasks import weighting
 
 Array = jax.Array
 
@@ -81,8 +81,8 @@ def reduce_on_plateau(
     absolute = check("atol", atol, at_least=0.0)
     floor = check("least", least, at_least=0.0, at_most=1.0)
     sane = 0 * (by + relative + absolute + floor)  # NaN where one is impossible, else 0
-    patience = counted("reduce_on_plateau", "patience", patience)
-    cooldown = counted("reduce_on_plateau", "cooldown", cooldown, at_least=0)
+    patience = protocol.counted("reduce_on_plateau", "patience", patience)
+    cooldown = protocol.counted("reduce_on_plateau", "cooldown", cooldown, at_least=0)
 
     def start(like: Array) -> PlateauMemory:
         zero = like.astype(jnp.int32)

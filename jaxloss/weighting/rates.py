@@ -11,7 +11,7 @@ import optax
 
 from jaxloss import arguments, numerics, protocol
 from jaxloss.protocol import Decision
-from jaxloss.weighting.tasks import counted, weighting
+from jaxloss.weighting.tasks import weighting
 
 Array = jax.Array
 
@@ -59,7 +59,7 @@ def dwa(temperature: float = 2.0, *, every: int = 1) -> optax.GradientTransforma
     Reference: Liu et al., End-to-End Multi-Task Learning with Attention (2019), eq. 7.
     """
     t = arguments.hyper("dwa", "temperature", temperature, jnp.zeros(()), above=0.0)
-    every = counted("dwa", "every", every)
+    every = protocol.counted("dwa", "every", every)
 
     def start(like: Array) -> DwaMemory:
         return DwaMemory(like, jnp.zeros((), jnp.int32), like, like)
@@ -123,7 +123,7 @@ def softadapt(
     Reference: Heydari et al., SoftAdapt (2019).
     """
     b = arguments.hyper("softadapt", "beta", beta, jnp.zeros(()))
-    window = counted("softadapt", "window", window, at_least=2, static=True)
+    window = protocol.counted("softadapt", "window", window, at_least=2, static=True)
     coefficients = _slope(window)
 
     def start(like: Array) -> SoftAdaptMemory:

@@ -11,7 +11,6 @@ is `"seg/dice"`, one of a list `"0"`; a shorter path, such as `"seg"`, means all
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -186,18 +185,3 @@ def _shown(value: Any, structure: Any) -> Any:
     if jax.tree.structure(value) == structure or not set(tasks) <= set(given):
         return value
     return jax.tree.unflatten(structure, [given[task] for task in tasks])
-
-
-def counted(
-    function: str, name: str, value: Any, *, at_least: int = 1, static: bool = False
-) -> Any:
-    """Return a count, an integer, checked; one that is traced, where it may be, as it is."""
-    if isinstance(value, jax.core.Tracer) and not static:
-        return value
-    try:
-        count = operator.index(value)
-    except TypeError as error:
-        raise TypeError(f"{function}: {name} must be a whole number, got {value!r}.") from error
-    if count < at_least:
-        raise arguments.reject(function, name, f"at least {at_least}", count)
-    return count

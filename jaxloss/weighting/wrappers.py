@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from jaxloss import arguments, numerics
-from jaxloss.weighting.tasks import WeightingState, apply, counted, stack, unstack
+from jaxloss import arguments, numerics, protocol
+from jaxloss.weighting.tasks import WeightingState, apply, stack, unstack
 
 Array = jax.Array
 Weighting: TypeAlias = optax.GradientTransformationExtraArgs
@@ -61,7 +61,7 @@ def every_k(weighting: Weighting, k: int) -> Weighting:
       1.0
     """
     weighting = optax.with_extra_args_support(weighting)
-    k = counted("every_k", "k", k)
+    k = protocol.counted("every_k", "k", k)
 
     def init(losses: Any) -> WeightingState:
         inner = weighting.init(losses)
