@@ -57,6 +57,10 @@ class Pairing(NamedTuple):
         logits = self.logits * arguments.expand_right(factor, self.logits.ndim)
         return self._replace(logits=logits, factor=factor)
 
+    def alone(self) -> Pairing:
+        """Return the sequences as they are, whatever was wrong with them."""
+        return self._replace(factor=jnp.ones_like(self.factor), mask=jnp.ones_like(self.mask))
+
     def finish(self, loss: Array, possible: Array) -> Array:
         """Return the loss, infinite where it is not possible, NaN or 0 as the arguments say."""
         loss = jnp.where(possible | jnp.isnan(self.factor), loss, jnp.inf)

@@ -6,6 +6,7 @@ its labels: `a a - a b` to `a a b`. Conventions: `jaxloss.sequence.alignment`.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
+from jaxloss.sequence import occupancy
 from jaxloss.sequence.alignment import (
     Pairing,
     normalized,
@@ -68,7 +70,36 @@ def ctc_loss(
     """
     data = (logits, logit_paddings, labels, label_paddings)
     pairing = _prepare("ctc_loss", blank_id, log_epsilon, where, data)
-    return _forward(pairing, blank_id, keep=False)[0]
+    loss = _loss(blank_id, pairing.alone())
+    return pairing.finish(loss, loss != jnp.inf)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _loss(blank_id: int, pairing: Pairing) -> Array:
+    return occupancy.loss(pairing, blank_id)
+
+
+@_loss.defjvp
+def _loss_jvp(blank_id: int, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # Autodiff of the recursion keeps several times what the gradient is made of.
+    loss, slope = _loss_and_slope(blank_id, *primals)
+    return loss, jnp.sum(slope * tangents[0].logits, axis=(-1, -2))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _loss_and_slope(blank_id: int, pairing: Pairing) -> tuple[Array, Array]:
+    return occupancy.loss_and_slope(pairing, blank_id)
+
+
+@_loss_and_slope.defjvp
+def _slope_jvp(blank_id: int, primals: Any, tangents: Any) -> Any:
+    # The two passes are made for values; derivatives of derivatives go through the plain form.
+    def again(logits: Array) -> tuple[Array, Array]:
+        loss = lambda x: _forward(primals[0]._replace(logits=x), blank_id, keep=False)[0]
+        value, pull = jax.vjp(loss, logits)
+        return value, pull(jnp.ones_like(value))[0]
+
+    return jax.jvp(again, (primals[0].logits,), (tangents[0].logits,))
 
 
 def ctc_loss_with_forward_probs(
