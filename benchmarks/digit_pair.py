@@ -24,13 +24,12 @@ import optax
 import balance
 import jaxloss as jl
 from balance import Problem, digits, networks
-from balance.methods import Setting, of_tasks
+from balance.methods import METHODS, Setting
 
 Array = jax.Array
 SCALES = (1.0, 0.01)  # of the second loss
 SIZES, BATCH = (144, 64, 64), 128
 TASKS = ("left", "right")
-METHODS = of_tasks
 
 
 def measure(name: str, steps: int, seeds: int) -> balance.Measured:

@@ -66,7 +66,7 @@ def _run(name: str, steps: int, data: Any, seed: Array) -> dict[str, Array]:
 
     draw = lambda key: jax.random.randint(key, (BATCH,), 0, len(labels))
     problem = Problem(start, draw, losses, watch, optax.adam(1e-3), reference)
-    method = chosen.method(Setting(NOISE, steps, len(labels) / BATCH))
+    method = chosen.method(Setting(NOISE, len(labels) / BATCH))
     every = max(steps // LOOKS, 1)
     return balance.train(problem, method, jax.random.key(seed), steps=steps, every=every)
 

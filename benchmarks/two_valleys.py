@@ -22,7 +22,7 @@ import optax
 
 import balance
 from balance import Method, Problem
-from balance.methods import Setting, of_tasks
+from balance.methods import METHODS, Setting
 
 Array = jax.Array
 STARTS = ((-8.5, 7.5), (0.0, 0.0), (9.0, 9.0), (-7.5, -0.5), (9.0, -1.0))
@@ -31,7 +31,6 @@ MOMENTS = (0.35, 0.5, 1.0)  # of training, at which successes are counted
 SHORT, VALLEY = 1e-2, -6.0
 BOUND = -21.0  # below both losses, unscaled
 LOOKS = 20  # along the way
-METHODS = of_tasks
 
 
 def losses(x: Array, scale: Any = 1.0) -> dict[str, Array]:

@@ -18,12 +18,10 @@ class Setting(NamedTuple):
 
     Attributes:
       noise: the share of wrong labels.
-      steps: how long it trains.
       epoch: how many steps see all examples once.
     """
 
     noise: float
-    steps: int
     epoch: float
 
 
@@ -44,8 +42,8 @@ def _constant(make: Callable[..., Any], value: float) -> Curriculum:
 
 
 def _self_paced(setting: Setting) -> Any:
-    # Above all losses at first; from a quarter of the time on only what is learned easily counts.
-    threshold = optax.exponential_decay(10.0, setting.steps // 4, 0.1, end_value=1.0)
+    # Above all losses at first, then falling fast: what is not learned early stays out.
+    threshold = optax.exponential_decay(10.0, round(20 * setting.epoch), 0.1, end_value=0.3)
     make = optax.inject_hyperparams(curriculum.self_paced, static_args="form")
     return make(threshold, form="linear")
 

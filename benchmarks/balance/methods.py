@@ -65,7 +65,7 @@ def _smooth_tchebycheff(setting: Setting) -> Any:
     )
 
 
-of_losses: dict[str, Callable[[Setting], Method]] = {
+ON_LOSSES: dict[str, Callable[[Setting], Method]] = {
     "plain sum": _losses(lambda _: weighting.equal()),
     "random": _losses(lambda s: weighting.random(s.seed)),
     "dwa": _losses(lambda s: weighting.dwa(every=s.epoch)),
@@ -79,7 +79,7 @@ of_losses: dict[str, Callable[[Setting], Method]] = {
     "famo": _famo,
 }
 
-of_gradients: dict[str, Callable[[Setting], Method]] = {
+ON_GRADIENTS: dict[str, Callable[[Setting], Method]] = {
     "gradnorm": _learned(multitask.gradnorm, tasks=2),
     "mgda": _gradients(multitask.mgda),
     "pcgrad": _gradients(multitask.pcgrad),
@@ -96,4 +96,4 @@ of_gradients: dict[str, Callable[[Setting], Method]] = {
     "db_mtl": _gradients(multitask.db_mtl, tasks=2),
 }
 
-of_tasks: Mapping[str, Callable[[Setting], Method]] = {**of_losses, **of_gradients}
+METHODS: Mapping[str, Callable[[Setting], Method]] = {**ON_LOSSES, **ON_GRADIENTS}
