@@ -9,6 +9,8 @@ of your own of that kind will do as well.
   a kink, it is 0.
 * Similarities are matrix products in full precision, also where the device would round factors.
 * The cosine with a zero vector is 0, with zero gradient.
+* Of many members the differences `[..., n, m, d]` exist for a few rows at a time, in both
+  directions of differentiation.
 """
 
 from __future__ import annotations
@@ -77,9 +79,37 @@ DISTANCES = {
 SIMILARITIES = {"cosine": cosines, "dot": dots}
 
 
+# Differences that fit a cache; as many as that are not worth taking apart.
+_CHUNK = 2**18
+
+
 def distance(function: str, choice: Between, x: Array, y: Array) -> Array:
     """Return the distances of the argument `distance` of a loss, `[..., n, m]`."""
-    return _chosen(function, "distance", choice, DISTANCES)(x, y)
+    between = _chosen(function, "distance", choice, DISTANCES)
+    if callable(choice) or x.size * y.shape[-2] <= _CHUNK:
+        return between(x, y)
+    chunk = max(1, _CHUNK * x.shape[-2] // (x.size * y.shape[-2]))
+    return by_rows(lambda rows: between(rows, y), chunk, x)
+
+
+def by_rows(compute: Callable[..., Any], chunk: int, *rows: Array) -> Any:
+    """Return what is computed of arrays `[..., n, k]`, `[..., n, l]`, for a few rows at a time.
+
+    What happens within is computed again for the gradient, and not kept.
+    """
+    count = rows[0].shape[-2]
+    chunks = -(-count // chunk)
+
+    def split(x: Array) -> Array:
+        x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, chunks * chunk - count), (0, 0)])
+        return jnp.moveaxis(x.reshape(*x.shape[:-2], chunks, chunk, x.shape[-1]), -3, 0)
+
+    def joined(x: Array) -> Array:
+        x = jnp.moveaxis(x, 0, -3)
+        return x.reshape(*x.shape[:-3], chunks * chunk, x.shape[-1])[..., :count, :]
+
+    once = jax.checkpoint(lambda parts: compute(*parts))
+    return jax.tree.map(joined, lax.map(once, tuple(map(split, rows))))
 
 
 def similarity(function: str, choice: Between, x: Array, y: Array) -> Array:

@@ -20,6 +20,8 @@ from jaxloss import arguments, numerics, reduction
 from jaxloss.contrastive import batch
 from jaxloss.contrastive import mining as miners
 from jaxloss.contrastive import similarity as between
+from jaxloss.contrastive.everyone import mean_cost
+from jaxloss.contrastive.hardest import hardest
 
 Array = jax.Array
 Miner = str | Callable[[Array, Array, Array], miners.Triplets]
@@ -117,6 +119,9 @@ def triplet_loss(
     `functools.partial(jaxloss.distance_weighted, size=d)`; see `jaxloss.contrastive.mining`. What
     is mined is a constant of the gradient. `distance` "squared_euclidean" is FaceNet's.
 
+    Memory grows with the square of the set for all that have a name. Time is that of the triplets
+    taken; derivatives of the gradient of "batch_all" take the time of `n^3` triplets.
+
     Args:
       embeddings: `[..., n, d]`, real.
       labels: `[..., n]`, integers; equal ones belong together.
@@ -143,12 +148,24 @@ def triplet_loss(
     function = "triplet_loss"
     b = batch.labelled(function, where, axis_name, embeddings=embeddings, labels=labels)
     margin = batch.hyper(function, "margin", margin, b.anchors)
-    distances = between.distance(function, distance, b.anchors, b.others)
-    near, far, weight = _miner(function, mining)(distances, b.positive, b.negative)
-    weight = lax.stop_gradient(weight)
-    cost = jnp.where(weight == 0, 0, weight * _hinge(near - far + margin, soft))
-    loss = numerics.divide(jnp.sum(cost, axis=-1), jnp.sum(weight, axis=-1))
+    miner = _miner(function, mining)
+    hinge = numerics.softplus if soft else numerics.positive_part
+    if miner is miners.batch_hard:
+        loss = _mean_of(hinge, margin, hardest(function, distance, b))
+    else:
+        distances = between.distance(function, distance, b.anchors, b.others)
+        if miner is miners.batch_all:
+            loss = mean_cost(hinge, distances, margin, b.positive, b.negative)
+        else:
+            loss = _mean_of(hinge, margin, miner(distances, b.positive, b.negative))
     return arguments.masked(loss, b.mask)
+
+
+def _mean_of(hinge: Callable[[Array], Array], margin: Array, triplets: miners.Triplets) -> Array:
+    near, far, weight = triplets
+    weight = lax.stop_gradient(weight)
+    cost = jnp.where(weight == 0, 0, weight * hinge(near - far + margin))
+    return numerics.divide(jnp.sum(cost, axis=-1), jnp.sum(weight, axis=-1))
 
 
 def _miner(function: str, choice: Miner) -> Any:

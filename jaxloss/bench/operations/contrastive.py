@@ -51,6 +51,15 @@ def _our_triplets(mining: str) -> Any:
     return lambda embeddings, labels: jnp.mean(loss(embeddings, labels))
 
 
+def _their_batch_all() -> Any:
+    from pytorch_metric_learning import distances, losses, reducers
+
+    distance = distances.LpDistance(normalize_embeddings=False)
+    mean = reducers.MeanReducer()
+    # Of groups of one size the mean over all triplets is that of the means of the anchors.
+    return losses.TripletMarginLoss(margin=0.2, distance=distance, reducer=mean)
+
+
 def _their_batch_hard() -> Any:
     from pytorch_metric_learning import distances, losses, miners, reducers
 
@@ -99,6 +108,9 @@ OPERATIONS = (
     Operation("triplet_batch_hard", "hardest positive and negative, groups of 8", _SIZES,
               _labelled, _our_triplets("batch_hard"),
               {"pytorch-metric-learning": (in_torch, _their_batch_hard)}),
+    Operation("triplet_batch_all", "all triplets, groups of 8", _SIZES[:2], _labelled,
+              _our_triplets("batch_all"),
+              {"pytorch-metric-learning": (in_torch, _their_batch_all)}),
     Operation("clip_loss", "pairs in 256 dimensions", _SIZES, _pairs, _our_clip,
               {"plain jax": (in_jax, _plain_clip)}, moving=(0, 1), reference=_plain_clip()),
     Operation("siglip_loss", "pairs in 256 dimensions", _SIZES, _pairs, _our_siglip,
