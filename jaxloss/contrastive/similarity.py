@@ -9,8 +9,8 @@ of your own of that kind will do as well.
   a kink, it is 0.
 * Similarities are matrix products in full precision, also where the device would round factors.
 * The cosine with a zero vector is 0, with zero gradient.
-* Of many members the differences `[..., n, m, d]` exist for a few rows at a time, in both
-  directions of differentiation.
+* Of many members the differences `[..., n, m, d]` are never all there (see
+  `jaxloss.contrastive.differences`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxloss import arguments, numerics
+from jaxloss.contrastive import differences
 
 Array = jax.Array
 Between = str | Callable[[Array, Array], Array]
@@ -79,37 +80,28 @@ DISTANCES = {
 SIMILARITIES = {"cosine": cosines, "dot": dots}
 
 
-# Differences that fit a cache; as many as that are not worth taking apart.
-_CHUNK = 2**18
+MANY = {
+    "euclidean": differences.lengths,
+    "squared_euclidean": differences.squares,
+    "manhattan": differences.absolutes,
+    "cosine": lambda x, y: 0.5 * differences.squares(*_at_right_angles(x, y)),
+}
+
+
+def _at_right_angles(x: Array, y: Array) -> tuple[Array, Array]:
+    """Return unit vectors; those of zero vectors are at a right angle to all, one another too."""
+    zero = jnp.zeros((*x.shape[:-2], 1), x.dtype)
+    (x, short_x), (y, short_y) = numerics.unit(x, zero), numerics.unit(y, zero)
+    beside = lambda v, a, b: jnp.concatenate([v, a[..., None], b[..., None]], axis=-1)
+    return beside(x, short_x, 0 * short_x), beside(y, 0 * short_y, short_y)
 
 
 def distance(function: str, choice: Between, x: Array, y: Array) -> Array:
     """Return the distances of the argument `distance` of a loss, `[..., n, m]`."""
     between = _chosen(function, "distance", choice, DISTANCES)
-    if callable(choice) or x.size * y.shape[-2] <= _CHUNK:
-        return between(x, y)
-    chunk = max(1, _CHUNK * x.shape[-2] // (x.size * y.shape[-2]))
-    return by_rows(lambda rows: between(rows, y), chunk, x)
-
-
-def by_rows(compute: Callable[..., Any], chunk: int, *rows: Array) -> Any:
-    """Return what is computed of arrays `[..., n, k]`, `[..., n, l]`, for a few rows at a time.
-
-    What happens within is computed again for the gradient, and not kept.
-    """
-    count = rows[0].shape[-2]
-    chunks = -(-count // chunk)
-
-    def split(x: Array) -> Array:
-        x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, chunks * chunk - count), (0, 0)])
-        return jnp.moveaxis(x.reshape(*x.shape[:-2], chunks, chunk, x.shape[-1]), -3, 0)
-
-    def joined(x: Array) -> Array:
-        x = jnp.moveaxis(x, 0, -3)
-        return x.reshape(*x.shape[:-3], chunks * chunk, x.shape[-1])[..., :count, :]
-
-    once = jax.checkpoint(lambda parts: compute(*parts))
-    return jax.tree.map(joined, lax.map(once, tuple(map(split, rows))))
+    if not callable(choice) and differences.are_many(x, y):
+        between = MANY[choice]
+    return between(x, y)
 
 
 def similarity(function: str, choice: Between, x: Array, y: Array) -> Array:
