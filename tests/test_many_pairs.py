@@ -1,4 +1,4 @@
-"""Losses of all pairs of large sets: the plain form's values and derivatives, without its memory."""
+"""Losses of all pairs of large sets: what the plain form gives, without its memory."""
 
 import functools
 

@@ -30,7 +30,8 @@ def hardest(function: str, choice: between.Between, b: batch.Labelled) -> miners
       choice: the distance; of one that is a function all pairs are differentiated.
       b: the set.
     """
-    if callable(choice) or not differences.are_many(b.anchors, b.others):
+    named = not callable(choice) and choice in between.MANY
+    if not (named and differences.are_many(b.anchors, b.others)):
         distances = between.distance(function, choice, b.anchors, b.others)
         return miners.batch_hard(distances, b.positive, b.negative)
     furthest, nearest, complete, tied = _chosen(choice, b)
