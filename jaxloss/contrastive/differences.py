@@ -73,15 +73,13 @@ def _sums(term: Term, x: Array, y: Array) -> Array:
 @_sums.defjvp
 def _sums_jvp(term: Term, primals: Any, tangents: Any) -> tuple[Array, Array]:
     # Autodiff of the sums would keep the differences.
-    (x, y), (dx, dy) = primals, tangents
+    chunk = _CHUNK * primals[0].shape[-2] // (primals[0].size * primals[1].shape[-2] + 1)
 
-    def along(x: Array, dx: Array) -> Array:
-        gaps = x[..., :, None, :] - y[..., None, :, :]
-        moved = dx[..., :, None, :] - dy[..., None, :, :]
-        return jnp.sum(jax.jvp(term, (gaps,), (moved,))[1], axis=-1)
+    def plain(x: Array, y: Array) -> Array:
+        gaps = lambda rows: rows[..., :, None, :] - y[..., None, :, :]
+        return by_rows(lambda rows: jnp.sum(term(gaps(rows)), axis=-1), chunk, x)
 
-    chunk = _CHUNK * x.shape[-2] // (x.size * y.shape[-2] + 1)
-    return _sums(term, x, y), by_rows(along, chunk, x, dx)
+    return _sums(term, *primals), jax.jvp(plain, primals, tangents)[1]
 
 
 def _blocks(v: Array) -> Array:

@@ -34,7 +34,7 @@ def hardest(function: str, choice: between.Between, b: batch.Labelled) -> miners
     if not (named and differences.are_many(b.anchors, b.others)):
         distances = between.distance(function, choice, b.anchors, b.others)
         return miners.batch_hard(distances, b.positive, b.negative)
-    furthest, nearest, complete, tied = _chosen(choice, b)
+    furthest, nearest, complete, tied = _chosen(str(choice), b)
     # Equally far members share the gradient: all of them must then be looked at. Without the
     # checkpoint the other branch, too, would hand on zeros in place of all distances.
     near, far = lax.cond(
