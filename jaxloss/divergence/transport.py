@@ -76,12 +76,12 @@ def wasserstein_1d(
 def _match(x: Sample, y: Sample, plain: bool) -> tuple[Array, Array]:
     """Match two samples in ascending order: pieces of mass `[..., k]`, and how far each goes."""
     if plain and x.points.shape == y.points.shape:
-        return x.share, jnp.sort(x.points, axis=-1) - jnp.sort(y.points, axis=-1)
+        return x.share, numerics.sort(x.points) - numerics.sort(y.points)
     (a, x_points), (b, y_points) = _quantiles(x), _quantiles(y)
     # Both quantile functions are constant between neighbours among all their ends.
     ends = jnp.concatenate([a, b], axis=-1)
-    order = jnp.argsort(ends, axis=-1)
-    ends = jnp.take_along_axis(ends, order, axis=-1)
+    order = numerics.argsort(ends)
+    ends = numerics.take(ends, order)
     mass = ends - jnp.concatenate([jnp.zeros_like(ends[..., :1]), ends[..., :-1]], axis=-1)
     from_x = order < a.shape[-1]
     return mass, _current(x_points, from_x) - _current(y_points, ~from_x)
@@ -89,8 +89,8 @@ def _match(x: Sample, y: Sample, plain: bool) -> tuple[Array, Array]:
 
 def _quantiles(sample: Sample) -> tuple[Array, Array]:
     """Return the shares up to and with each member in ascending order, and the members."""
-    order = jnp.argsort(jnp.where(sample.present, sample.points, jnp.inf), axis=-1)
-    share, points = (jnp.take_along_axis(s, order, axis=-1) for s in (sample.share, sample.points))
+    order = numerics.argsort(jnp.where(sample.present, sample.points, jnp.inf))
+    share, points = (numerics.take(s, order) for s in (sample.share, sample.points))
     total = jnp.cumsum(share, axis=-1)
     # The last end is exactly 1, in both samples.
     return total / total[..., -1:], points

@@ -38,11 +38,13 @@ from jaxloss.numerics.lambert import lambert_decay, lambert_terms, lambert_w
 from jaxloss.numerics.lengths import hypot, norm, p_norm, unit
 from jaxloss.numerics.sigmoids import sigmoid, sigmoid_terms, softplus
 from jaxloss.numerics.softmaxes import Softmax, centered, softmax
+from jaxloss.numerics.sorting import argsort, places, put, sort, take
 
 __all__ = [
     "Softmax",
     "absolute",
     "add",
+    "argsort",
     "centered",
     "cosh_excess",
     "divide",
@@ -63,16 +65,20 @@ __all__ = [
     "log_sum_exp",
     "norm",
     "p_norm",
+    "places",
     "portion",
     "positive_part",
     "power",
     "power_excess",
     "power_of_exp",
+    "put",
     "sigmoid",
     "sigmoid_terms",
     "softmax",
     "softplus",
+    "sort",
     "sqrt",
+    "take",
     "unit",
     "valued",
     "weighted",

@@ -80,19 +80,15 @@ def _slopes(errors: Array, labels: Array, mask: Array) -> Array:
       labels: `[..., pixels]`, 1 for foreground.
       mask: `[..., pixels]`, True for what counts.
     """
-    # The order is constant almost everywhere, so the slopes are the exact derivative.
-    falling = jnp.where(mask, -lax.stop_gradient(errors), jnp.inf)
-    place = lax.broadcasted_iota(jnp.int32, errors.shape, errors.ndim - 1)
-    truth = (labels == 1) & mask
-    # The mask and the place decide ties: what is masked comes last, the rest as it stands.
-    _, hidden, place, truth = lax.sort(
-        (falling, (~mask).astype(jnp.int32), place, truth.astype(jnp.int32)), num_keys=3
-    )
-    foreground = jnp.sum(truth, axis=-1, keepdims=True)
-    found = jnp.cumsum(truth, axis=-1)
-    others = jnp.cumsum(1 - truth, axis=-1)
-    steps = _steps(truth == 1, foreground, found, others, errors.dtype)
-    return lax.sort((place, jnp.where(hidden == 1, 0, steps)), num_keys=1)[1]
+    # The order is constant almost everywhere, so the slopes are the exact derivative. What is
+    # masked comes last, beside errors of minus infinity at most, whose slopes count as little.
+    order = numerics.argsort(jnp.where(mask, -errors, jnp.inf))
+    truth = numerics.take((labels == 1) & mask, order)
+    found = jnp.cumsum(truth, axis=-1, dtype=jnp.int32)
+    others = 1 + lax.broadcasted_iota(jnp.int32, found.shape, found.ndim - 1) - found
+    foreground = jnp.sum(truth, axis=-1, keepdims=True, dtype=jnp.int32)
+    steps = _steps(truth, foreground, found, others, errors.dtype)
+    return jnp.where(mask, numerics.put(steps, order), 0)
 
 
 def _steps(truth: Array, foreground: Array, found: Array, others: Array, dtype: Any) -> Array:

@@ -161,6 +161,16 @@ def _cond(
     return walk(arithmetic, branches[chosen], operands[1:], calls)
 
 
+def _platform(
+    arithmetic: Arithmetic, params: dict[str, Any], operands: list[Any], calls: tuple[Any, ...]
+) -> list[Any]:
+    """Choose among programs for platforms the one for none in particular, which is the plainest."""
+    platforms = params["platforms"]
+    named = [i for i, names in enumerate(platforms) if names and jax.default_backend() in names]
+    plain = [i for i, names in enumerate(platforms) if names is None]
+    return [arithmetic.constant((plain or named)[0], np.dtype(np.int32))]
+
+
 def _solve(
     arithmetic: Arithmetic, params: dict[str, Any], operands: list[Any], calls: tuple[Any, ...]
 ) -> list[Any]:
@@ -177,4 +187,5 @@ CONTROL: dict[str, Callable[..., list[Any]]] = {
     "while": _while,
     "cond": _cond,
     "custom_linear_solve": _solve,
+    "platform_index": _platform,
 }
