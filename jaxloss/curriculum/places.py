@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxloss import reduction
+from jaxloss import numerics, reduction
 
 Array = jax.Array
 
@@ -33,7 +33,7 @@ def places(sizes: Array, mask: Array, axis_name: reduction.AxisName = None) -> P
     Shards stand in the order of their index, and masked examples have the last places.
     """
     everyone, present = (_gathered(x, axis_name) for x in (sizes, mask))
-    place = jnp.argsort(jnp.lexsort((everyone, ~present)))
+    place = numerics.places(~present, everyone)
     if axis_name is not None:
         start = lax.axis_index(axis_name) * sizes.size
         place = lax.dynamic_slice_in_dim(place, start, sizes.size)

@@ -25,9 +25,15 @@ _FLOATS = ("float32", "float16", "bfloat16")
 _INTEGERS = ("int32", "int16", "int8", "uint16", "uint8", "bool")
 
 
-def argsort(keys: Array) -> Array:
-    """Return where the entries of `[..., n]` are found in ascending order, int32 `[..., n]`."""
-    return _ordered(lax.stop_gradient(keys))[1]
+def argsort(keys: Array, *next_keys: Array) -> Array:
+    """Return where the entries of `[..., n]` are found in ascending order, int32 `[..., n]`.
+
+    Of equal ones those come first that have the smaller next key, and the next, if there are any.
+    """
+    if not next_keys:
+        return _ordered(lax.stop_gradient(keys))[1]
+    order = argsort(*next_keys)
+    return take(order, argsort(take(keys, order)))
 
 
 @jax.custom_jvp
@@ -57,9 +63,9 @@ def put(x: Array, order: Array) -> Array:
     return _by_rows(back, x, order)
 
 
-def places(keys: Array) -> Array:
-    """Return the place of each entry of `[..., n]` in ascending order, from 0, int32 `[..., n]`."""
-    order = argsort(keys)
+def places(keys: Array, *next_keys: Array) -> Array:
+    """Return the place of each entry in the order of `argsort`, from 0, int32 `[..., n]`."""
+    order = argsort(keys, *next_keys)
     return put(_index(order), order)
 
 

@@ -13,11 +13,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
-from jaxloss.ranking import lists
+from jaxloss.ranking import lists, lotteries
 
 Array = jax.Array
 
@@ -204,28 +203,22 @@ def listmle_loss(
     Reference: Xia et al., Listwise Approach to Learning to Rank: Theory and Algorithm (2008).
     """
     function = "listmle_loss"
-    given, remaining = _places(function, scores, relevance, ties, key, segments, where)
-    surprisal = lists.surprisal_within(given.scores, remaining)
-    counted = _worth_learning(given)
-    return given.result(jnp.sum(jnp.where(counted, surprisal, 0), axis=-1))
-
-
-def _places(
-    function: str, scores: Any, relevance: Any, ties: str, key: Any, segments: Any, where: Any
-) -> tuple[lists.Lists, Array]:
-    """Return the lists, and at `[i, j]` whether item `j` remains when `i` takes its place."""
-    given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
-    same = given.pairs()
     if ties not in ("order", "breslow"):
         raise arguments.reject(function, "ties", "'order' or 'breslow'", repr(ties))
-    row, column = (lax.broadcasted_iota(jnp.int32, same.shape[-2:], axis) for axis in (0, 1))
-    later = arguments.expand_left(column >= row, same.ndim) | (ties == "breslow")
-    if key is not None:
-        draw = jax.random.uniform(key, given.scores.shape)
-        mine, other = draw[..., :, None], draw[..., None, :]
-        later = later & (other == mine) | (other > mine) | (ties == "breslow")
+    given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
+    if ties == "order":
+        ranked = lotteries.ranking(given, _draw(given, key))
+        weights = jnp.where(ranked.graded, jnp.ones_like(ranked.scores), 0)
+        return given.result(
+            lotteries.likelihood(ranked.scores, weights, ranked.mask, ranked.joined)
+        )
     mine, other = given.relevance[..., :, None], given.relevance[..., None, :]
-    return given, same & ((other < mine) | ((other == mine) & later))
+    surprisal = lists.surprisal_within(given.scores, given.pairs() & (other <= mine))
+    return given.result(jnp.sum(jnp.where(_worth_learning(given), surprisal, 0), axis=-1))
+
+
+def _draw(given: lists.Lists, key: Any) -> Array | None:
+    return None if key is None else jax.random.uniform(key, given.scores.shape)
 
 
 def position_aware_listmle_loss(
@@ -267,32 +260,22 @@ def position_aware_listmle_loss(
     Reference: Lan et al., Position-Aware ListMLE: A Sequential Learning Process for Ranking (2014).
     """
     function = "position_aware_listmle_loss"
-    given, remaining = _places(function, scores, relevance, "order", key, segments, where)
-    surprisal = lists.surprisal_within(given.scores, remaining)
-    left = jnp.sum(remaining, axis=-1, dtype=surprisal.dtype)  # 1 for the last item
+    given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
+    ranked = lotteries.ranking(given, _draw(given, key))
     if position_weights is None:
-        weights = jnp.exp2(jnp.maximum(left - 1, 0)) - 1
+        weights = jnp.exp2(jnp.maximum(ranked.left() - 1, 0)) - 1
     else:
-        count = given.sums(jnp.ones_like(left))
-        like = given.scores
         offered = arguments.hyper(
-            function, "position_weights", position_weights, like, at_least=0.0
+            function, "position_weights", position_weights, given.scores, at_least=0.0
         )
-        weights = _at_places(offered, count - left)
+        offered = jnp.broadcast_to(offered, given.scores.shape)
+        weights = jnp.take_along_axis(offered, ranked.place, axis=-1)
         given = given._replace(valid=given.valid * _one_or_nan(offered))
-    counted = _worth_learning(given)
-    terms = numerics.weighted(jnp.where(counted, weights, 0), jnp.where(counted, surprisal, 0))
-    return given.result(jnp.sum(terms, axis=-1))
+    weights = jnp.where(ranked.graded, weights, 0)
+    return given.result(lotteries.likelihood(ranked.scores, weights, ranked.mask, ranked.joined))
 
 
 def _one_or_nan(numbers: Array) -> Array:
     """Return 1 for each list, or NaN where one of its numbers is."""
     bad = jnp.any(jnp.isnan(numbers), axis=-1)
     return jnp.where(bad, jnp.nan, 1).astype(numbers.dtype)
-
-
-def _at_places(weights: Array, place: Array) -> Array:
-    """Return the weight of each item's place, counted from 0."""
-    index = lax.broadcasted_iota(jnp.int32, (place.shape[-1],) * 2, 1).astype(place.dtype)
-    at = place[..., :, None] == arguments.expand_left(index, place.ndim + 1)
-    return jnp.sum(jnp.where(at, weights[..., None, :], 0), axis=-1)
