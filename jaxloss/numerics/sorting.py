@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 Array = jax.Array
@@ -36,17 +37,9 @@ def argsort(keys: Array, *next_keys: Array) -> Array:
     return take(order, argsort(take(keys, order)))
 
 
-@jax.custom_jvp
 def sort(x: Array) -> Array:
     """Return the entries of `[..., n]` in ascending order."""
     return _ordered(x)[0]
-
-
-@sort.defjvp
-def _sort_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
-    # Autodiff sees no derivative in bits; the order is constant almost everywhere.
-    values, order = _ordered(primals[0])
-    return values, take(tangents[0], order)
 
 
 def take(x: Array, order: Array) -> Array:
@@ -79,6 +72,7 @@ def _index(like: Array) -> Array:
     return lax.broadcasted_iota(jnp.int32, like.shape, like.ndim - 1)
 
 
+@jax.custom_jvp
 def _ordered(x: Array) -> tuple[Array, Array]:
     """Return the entries in ascending order, and where they were."""
     if x.dtype.name not in _FLOATS + _INTEGERS:
@@ -86,9 +80,16 @@ def _ordered(x: Array) -> tuple[Array, Array]:
     return lax.platform_dependent(x, cpu=_packed, default=_plain)
 
 
+@_ordered.defjvp
+def _ordered_jvp(primals: Any, tangents: Any) -> Any:
+    # Autodiff sees no derivative in bits; the order is constant almost everywhere.
+    values, order = _ordered(*primals)
+    return (values, order), (take(tangents[0], order), np.zeros(order.shape, jax.dtypes.float0))
+
+
 def _plain(x: Array) -> tuple[Array, Array]:
-    # Under `shard_map` places differ between shards where the keys do, and their type must say so.
-    index = jnp.where(x == x, _index(x), _index(x))
+    # Places are split over shards as the entries are, and their type must say so.
+    index = _index(x) + 0 * (x != x).astype(jnp.int32)
     values, order = lax.sort((x, index), num_keys=1, is_stable=True)
     return jnp.where(values == 0, jnp.zeros_like(values), values), order
 
