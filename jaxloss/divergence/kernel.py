@@ -14,7 +14,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
-from jaxloss.divergence import samples
+from jaxloss.divergence import line, samples
 from jaxloss.divergence.samples import Options, Sample
 
 Array = jax.Array
@@ -150,17 +150,24 @@ def _discrepancy(
     kernel: Kernel, x: Sample, y: Sample, mask: Array, unbiased: bool, floor: bool
 ) -> Array:
     """Return `mean k(x, x') - 2 mean k(x, y) + mean k(y, y')`."""
-    across = kernel(x.points, y.points)
-    # By what each member sees of both samples, so that near ones cancel before they are summed.
-    back = jnp.swapaxes(across, -1, -2)
-    seen_x = _seen(kernel, x, unbiased) - _mean(across, y.share)
-    seen_y = _seen(kernel, y, unbiased) - _mean(back, x.share)
-    loss = jnp.sum(x.share * seen_x, axis=-1) + jnp.sum(y.share * seen_y, axis=-1)
+    if kernel is _energy and x.points.shape[-1] == 1:
+        loss = line.energy(x, y, unbiased)
+    else:
+        loss = _over_pairs(kernel, x, y, unbiased)
     if unbiased:
         mask = mask & _several(x) & _several(y)
     if floor:
         loss = lifted(loss)
     return arguments.masked(loss, mask)
+
+
+def _over_pairs(kernel: Kernel, x: Sample, y: Sample, unbiased: bool) -> Array:
+    across = kernel(x.points, y.points)
+    # By what each member sees of both samples, so that near ones cancel before they are summed.
+    back = jnp.swapaxes(across, -1, -2)
+    seen_x = _seen(kernel, x, unbiased) - _mean(across, y.share)
+    seen_y = _seen(kernel, y, unbiased) - _mean(back, x.share)
+    return jnp.sum(x.share * seen_x, axis=-1) + jnp.sum(y.share * seen_y, axis=-1)
 
 
 def _mean(values: Array, share: Array) -> Array:
@@ -203,9 +210,10 @@ def energy_distance(
     """Energy distance, `2 mean |x - y| - mean |x - x'| - mean |y - y'|`.
 
     Twice the integral of `(F - G)^2` for numbers (`d = 1`), whose square root some call the
-    distance. It needs no bandwidth and its gradient is alive for samples far apart, where it grows
-    like their distance. It is `maximum_mean_discrepancy` with the kernel `-|x - y|`; for the
-    unbiased estimate see there. Members that coincide exert no force on each other.
+    distance; theirs costs `n log n`, that of vectors `n^2`. It needs no bandwidth and its gradient
+    is alive for samples far apart, where it grows like their distance. It is
+    `maximum_mean_discrepancy` with the kernel `-|x - y|`; for the unbiased estimate see there.
+    Members that coincide exert no force on each other.
 
     Args:
       predictions: `[..., n, d]`, real.
