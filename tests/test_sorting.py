@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 import jaxloss as jl
 from jaxloss import numerics
+from jaxloss.divergence import kernel, samples
 from jaxloss.numerics import sorting
 from jaxloss.ranking import lists, lotteries
 
@@ -94,6 +95,7 @@ def test_it_sorts_shards(kind, rng, two_devices):
         np.testing.assert_allclose(jax.jit(slope)(split), slope(x), rtol=1e-6)
         specs = {"in_specs": P("data", None), "out_specs": P("data", None)}
         mapped = jax.jit(jax.shard_map(numerics.places, **specs))(split)
+        np.testing.assert_allclose(jax.jit(jax.shard_map(slope, **specs))(split), slope(x), 1e-6)
     np.testing.assert_array_equal(mapped, numerics.places(x))
 
 
@@ -189,6 +191,35 @@ def test_memory_of_sorted_losses_grows_with_the_number_of_items():
         compiled = jax.jit(total).lower(*(jnp.zeros(shape) for shape in shapes)).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
-    for loss in (jl.listmle_loss, jl.lovasz_hinge_loss, jl.wasserstein_1d):
+    energy = lambda x, y: jl.energy_distance(x[..., None], y[..., None])
+    for loss in (jl.listmle_loss, jl.lovasz_hinge_loss, jl.wasserstein_1d, energy):
         small, large = (temp(loss, (2, n), (2, n)) for n in (512, 1024))
         assert large <= 2.2 * small
+
+
+# Energy distance of numbers
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("unbiased", [False, True])
+def test_energy_of_numbers_is_that_of_all_pairs(unbiased, ties, rng):
+    x, y = (jnp.asarray(rng.normal(size=(2, n, 1)), jnp.float32) for n in (9, 7))
+    x, y = (jnp.round(2 * z) / 2 for z in (x, y)) if ties else (x, y + 100)
+    weights = jnp.asarray(rng.uniform(size=(2, 9)), jnp.float32)
+    where = jnp.asarray(rng.uniform(size=(2, 7)) < 0.7)
+    cotangent = jnp.asarray([1.0, -2.0])
+
+    def ours(x, y, weights):
+        more = {"unbiased": unbiased, "weights": weights, "where_targets": where}
+        return jnp.vdot(cotangent, jl.energy_distance(x, y, **more))
+
+    def plain(x, y, weights):
+        options = samples.Options(None, where, weights, None)
+        one, two, _ = samples.pair("plain", options, 2, predictions=x, targets=y)
+        return jnp.vdot(cotangent, kernel._over_pairs(kernel._energy, one, two, unbiased))
+
+    found, expected = (
+        jax.jit(jax.value_and_grad(f, (0, 1, 2)))(x, y, weights) for f in (ours, plain)
+    )
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())

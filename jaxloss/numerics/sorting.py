@@ -16,7 +16,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 Array = jax.Array
@@ -37,9 +36,17 @@ def argsort(keys: Array, *next_keys: Array) -> Array:
     return take(order, argsort(take(keys, order)))
 
 
+@jax.custom_jvp
 def sort(x: Array) -> Array:
     """Return the entries of `[..., n]` in ascending order."""
     return _ordered(x)[0]
+
+
+@sort.defjvp
+def _sort_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # Autodiff sees no derivative in bits; the order is constant almost everywhere.
+    order = argsort(*primals)
+    return take(*primals, order), take(*tangents, order)
 
 
 def take(x: Array, order: Array) -> Array:
@@ -65,26 +72,28 @@ def places(keys: Array, *next_keys: Array) -> Array:
 def _by_rows(function: Callable[..., Array], x: Array, order: Array) -> Array:
     for _ in range(x.ndim - 1):
         function = jax.vmap(function)
-    return function(x, order)
+    return function(*_split_alike(x, order))
+
+
+def _split_alike(x: Array, order: Array) -> tuple[Array, Array]:
+    """Return both as the one is split that is, over the explicit axes of a mesh."""
+    one, other = jax.typeof(x).sharding, jax.typeof(order).sharding
+    if one.spec == other.spec:
+        return x, order
+    if any(part is not None for part in one.spec):
+        return x, jax.sharding.reshard(order, one)
+    return jax.sharding.reshard(x, other), order
 
 
 def _index(like: Array) -> Array:
     return lax.broadcasted_iota(jnp.int32, like.shape, like.ndim - 1)
 
 
-@jax.custom_jvp
 def _ordered(x: Array) -> tuple[Array, Array]:
     """Return the entries in ascending order, and where they were."""
     if x.dtype.name not in _FLOATS + _INTEGERS:
         return _plain(x)
     return lax.platform_dependent(x, cpu=_packed, default=_plain)
-
-
-@_ordered.defjvp
-def _ordered_jvp(primals: Any, tangents: Any) -> Any:
-    # Autodiff sees no derivative in bits; the order is constant almost everywhere.
-    values, order = _ordered(*primals)
-    return (values, order), (take(tangents[0], order), np.zeros(order.shape, jax.dtypes.float0))
 
 
 def _plain(x: Array) -> tuple[Array, Array]:

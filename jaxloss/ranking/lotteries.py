@@ -53,7 +53,8 @@ def ranking(given: lists.Lists, draw: Array | None) -> Ranking:
     scores, relevance, mask = (
         numerics.take(x, order) for x in (given.scores, given.relevance, given.mask)
     )
-    index = lax.broadcasted_iota(jnp.int32, order.shape, order.ndim - 1)
+    # With zeros, to be split over a mesh as the lists are.
+    index = lax.broadcasted_iota(jnp.int32, order.shape, order.ndim - 1) + 0 * order
     joined, start = index < order.shape[-1] - 1, jnp.zeros_like(index)
     if groups is not None:
         groups = numerics.take(groups, order)
