@@ -181,8 +181,8 @@ def test_listmle_is_that_of_all_pairs(case, scale, rng):
 
 def test_listmle_under_vmap_is_that_of_each_list(rng):
     scores, relevance = jnp.asarray(rng.uniform(0, 9, size=(2, 3, 6)), jnp.float32)
-    each = jax.vmap(lambda s, y: jl.listmle_loss(s, y))(scores, relevance)
-    np.testing.assert_allclose(each, jl.listmle_loss(scores, relevance), rtol=1e-6)
+    each = jax.jit(jax.vmap(jl.listmle_loss))(scores, relevance)
+    np.testing.assert_allclose(each, jax.jit(jl.listmle_loss)(scores, relevance), rtol=1e-6)
 
 
 def test_memory_of_sorted_losses_grows_with_the_number_of_items():
