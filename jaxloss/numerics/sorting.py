@@ -45,8 +45,9 @@ def sort(x: Array) -> Array:
 @sort.defjvp
 def _sort_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     # Autodiff sees no derivative in bits; the order is constant almost everywhere.
-    order = argsort(*primals)
-    return take(*primals, order), take(*tangents, order)
+    (x,), (move,) = primals, tangents
+    order = argsort(x)
+    return take(x, order), take(move, order)
 
 
 def take(x: Array, order: Array) -> Array:
