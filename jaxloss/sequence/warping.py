@@ -13,7 +13,7 @@ Conventions shared by both functions:
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 from jaxloss.divergence import samples
-from jaxloss.sequence.alignment import diagonals, shifted
+from jaxloss.sequence.alignment import diagonals, shifted, widened
 
 Array = jax.Array
 
@@ -133,33 +133,121 @@ def _closed_up(series: samples.Sample) -> samples.Sample:
     return series._replace(points=points, present=present)
 
 
+class _Goal(NamedTuple):
+    """Where a matching ends: on which anti-diagonal `[...]`, and where on it `[..., m]`."""
+
+    diagonal: Array
+    there: Array
+
+
 def _soft_dtw(x: samples.Sample, y: samples.Sample, gamma: Array) -> Array:
     """Return the smoothed cost, by anti-diagonals; garbage where a series is empty."""
     costs = diagonals(samples.squared_distances(x.points, y.points), jnp.inf)
     steps = [jnp.sum(s.present, axis=-1, dtype=jnp.int32) for s in (x, y)]
-    last = (
-        lax.broadcasted_iota(jnp.int32, costs.shape[1:], costs.ndim - 2) == steps[1][..., None] - 1
-    )
-    end = steps[0] + steps[1] - 2
+    place = lax.broadcasted_iota(jnp.int32, costs.shape[1:], costs.ndim - 2)
+    goal = _Goal(steps[0] + steps[1] - 2, place == steps[1][..., None] - 1)
+    return _smoothed(goal, gamma, costs)
+
+
+@jax.custom_jvp
+def _smoothed(goal: _Goal, gamma: Array, costs: Array) -> Array:
+    return _forward(goal, gamma, costs)[0]
+
+
+@_smoothed.defjvp
+def _smoothed_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # Autodiff takes every step again and goes back through its logarithm; the slopes are shares.
+    value, by_gamma, by_cost = _value_and_slopes(*primals)
+    _, gamma, costs = tangents
+    return value, by_gamma * gamma + jnp.sum(by_cost * costs, axis=(0, -1))
+
+
+@jax.custom_jvp
+def _value_and_slopes(goal: _Goal, gamma: Array, costs: Array) -> tuple[Array, Array, Array]:
+    """Return the smoothed cost, and its slopes in gamma and in the costs."""
+    value, last, before = _forward(goal, gamma, costs)
+    return value, *_back(goal, gamma, last, before)
+
+
+@_value_and_slopes.defjvp
+def _slopes_jvp(primals: Any, tangents: Any) -> Any:
+    goal = primals[0]
+
+    def again(gamma: Array, costs: Array) -> Any:
+        value, pull = jax.vjp(lambda *a: _forward(goal, *a)[0], gamma, costs)
+        return value, *pull(jnp.ones_like(value))
+
+    return jax.jvp(again, primals[1:], tangents[1:])
+
+
+def _forward(goal: _Goal, gamma: Array, costs: Array) -> tuple[Array, Array, Array]:
+    """Return the smoothed cost, the least costs on the last diagonal but one, and two before each.
+
+    What the recursion finds on an anti-diagonal is needed on the next two.
+    """
 
     def step(carry: Any, diagonal: Any) -> Any:
         index, cost = diagonal
         before, previous, found = carry
-        least = _soft_min(
-            gamma[..., None], previous, shifted(previous, jnp.inf), shifted(before, jnp.inf)
-        )
-        new = cost + least
-        found = jnp.where(index == end, jnp.sum(jnp.where(last, new, 0), axis=-1), found)
-        return (previous, new, found), None
+        new = cost + _soft_min(gamma[..., None], *_ways(before, previous))
+        here = jnp.sum(jnp.where(goal.there, new, 0), axis=-1)
+        found = jnp.where(index == goal.diagonal, here, found)
+        return (previous, new, found), before
 
     # Where both series have one step, the first diagonal is the last.
-    found = jnp.sum(jnp.where(last, costs[0], 0), axis=-1)
+    found = jnp.sum(jnp.where(goal.there, costs[0], 0), axis=-1)
     # Made of the data, so that it is split over devices as they are.
     nowhere = jnp.where(costs[0] > 0, jnp.inf, jnp.inf).astype(costs.dtype)
     order = jnp.arange(1, len(costs), dtype=jnp.int32)
     # Backwards each step is taken again: less memory than what it leaves.
     step = jax.checkpoint(step, prevent_cse=False)
-    return lax.scan(step, (nowhere, costs[0], found), (order, costs[1:]))[0][2]
+    (last, _, found), before = lax.scan(step, (nowhere, costs[0], found), (order, costs[1:]))
+    return found, last, before
+
+
+def _ways(before: Array, previous: Array) -> tuple[Array, Array, Array]:
+    """Return what it costs to come by a step in one series, in the other, and in both."""
+    return previous, shifted(previous, jnp.inf), shifted(before, jnp.inf)
+
+
+def _back(goal: _Goal, gamma: Array, last: Array, before: Array) -> tuple[Array, Array]:
+    """Return the slopes in gamma and in the costs.
+
+    The slope in a cost is the share of the matchings that go through it. Each node hands its own on
+    to those it was reached from. The slope in gamma is minus the entropy of all these choices.
+    """
+    seed = lambda index: jnp.where(goal.there & (index == goal.diagonal)[..., None], 1.0, 0.0)
+
+    def step(carry: Any, diagonal: Any) -> Any:
+        previous, share, next_share, by_gamma = carry
+        index, before = diagonal
+        share = share + seed(index).astype(share.dtype)
+        parts, entropy = _choice(gamma[..., None], *_ways(before, previous))
+        one, other, both = (share * part for part in parts)
+        by_gamma = by_gamma - jnp.sum(share * entropy, axis=-1)
+        return (before, next_share + one + _back_by_one(other), _back_by_one(both), by_gamma), share
+
+    none = jnp.where(last > 0, 0, 0).astype(last.dtype)
+    order = jnp.arange(1, len(before) + 1, dtype=jnp.int32)
+    start = (last, none, none, none[..., 0])
+    (_, share, _, by_gamma), shares = lax.scan(step, start, (order, before), reverse=True)
+    return by_gamma, jnp.concatenate([(share + seed(0).astype(share.dtype))[None], shares])
+
+
+def _back_by_one(x: Array) -> Array:
+    return widened(x[..., 1:], 0, 1)
+
+
+def _choice(gamma: Array, *costs: Array) -> tuple[list[Array], Array]:
+    """Return the share of each way in their smoothed minimum, and the entropy of the shares."""
+    least = functools.reduce(jnp.minimum, costs)
+    excess = [jnp.where(cost == jnp.inf, jnp.inf, cost - least) / gamma for cost in costs]
+    parts = [jnp.exp(-x) for x in excess]
+    total = functools.reduce(jnp.add, parts)
+    total = jnp.where(total == 0, 1, total)
+    parts = [part / total for part in parts]
+    spread = [numerics.weighted(part, x) for part, x in zip(parts, excess, strict=True)]
+    return parts, jnp.log(total) + functools.reduce(jnp.add, spread)
 
 
 def _soft_min(gamma: Array, *costs: Array) -> Array:
@@ -170,7 +258,7 @@ def _soft_min(gamma: Array, *costs: Array) -> Array:
 
     def share(cost: Array) -> Array:
         none = cost == jnp.inf
-        return jnp.where(none, 0, jnp.exp((least - jnp.where(none, 0, cost)) / gamma))
+        return jnp.where(none, 0, jnp.exp((least - jnp.where(none, least, cost)) / gamma))
 
     total = functools.reduce(jnp.add, map(share, costs))
     return jnp.where(nowhere, jnp.inf, least - gamma * jnp.log(jnp.where(nowhere, 1, total)))
