@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import SEED
 
 import concave_front
 import digit_pair
@@ -128,8 +129,9 @@ def test_hard_examples_with_wrong_labels_teach_nothing_good(curves):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("benchmark", [two_valleys, noisy_digits])
-def test_all_methods_of_a_benchmark_run(benchmark):
-    for name in benchmark.BENCHMARK.methods:
+def test_the_methods_of_a_benchmark_run(benchmark):
+    # To compile is what costs: one in four, another one for each seed.
+    for name in list(benchmark.BENCHMARK.methods)[SEED % 4 :: 4]:
         cells = benchmark.row(benchmark.measure(name, 20, 1))
         assert len(cells) == len(benchmark.columns(20))
         assert "nan" not in " ".join(cells), name

@@ -149,8 +149,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("scale", [1.0, 300.0])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "scale"), [*((case, 1.0) for case in CASES), ("both", 300.0)])
 def test_listmle_is_that_of_all_pairs(case, scale, rng):
     scores, move = (jnp.asarray(rng.normal(size=(3, 19)), jnp.float32) for _ in range(2))
     relevance = jnp.asarray(rng.integers(0, 4, (3, 19)), jnp.float32)
