@@ -1,7 +1,7 @@
 """Aggregators against TorchJD on random matrices; where conventions differ, the test names them.
 
 TorchJD solves UPGrad and DualProj with quadprog, CAGrad and Nash-MTL with cvxpy: without these,
-those are skipped here, and held against SciPy in `test_aggregators.py`.
+those are skipped here; `test_aggregators.py` holds them against SciPy in any case.
 """
 
 import functools
@@ -128,15 +128,25 @@ def test_fairgrad(alpha):
 
 
 @needs("cvxpy", "ecos")
+@pytest.mark.filterwarnings("ignore:You are solving a parameterized problem:UserWarning")
 def test_nash_mtl():
-    """Theirs clips to the norm 1, and iterates 20 times."""
-    check(mt.nash_mtl(max_norm=1.0), torchjd.NashMTL(n_tasks=4), rtol=1e-2)
+    """Theirs begins where it ended the time before, and keeps what it began with where it fails."""
+    solved = 0
+    for matrix in draws():
+        expected = theirs(torchjd.NashMTL(n_tasks=4, max_norm=0.0), matrix)
+        weights = np.linalg.lstsq(matrix.T, expected, rcond=None)[0]
+        if np.abs(weights * (matrix @ expected) - 1).max() < 1e-3:
+            solved += 1
+            got, _ = ours(mt.nash_mtl(), matrix)
+            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+    assert solved >= 3
 
 
 @needs("cvxpy", "clarabel")
 @pytest.mark.parametrize("c", [0.4, 1.0])
 def test_cagrad(c):
-    check(mt.cagrad(c=c), torchjd.CAGrad(c=c), rtol=1e-4)
+    """Theirs adds a ridge of 1e-4 of the Gramian, and its solver stops early."""
+    check(mt.cagrad(c=c), torchjd.CAGrad(c=c), rtol=1e-3)
 
 
 @needs("quadprog", "qpsolvers")
