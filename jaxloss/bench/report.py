@@ -74,6 +74,7 @@ def markdown(name: str, measurements: Sequence[Measurement]) -> str:
         f"| {m.size} | {m.contestant} | {_number(m.ratio, '.2f')} | "
         f"{_number(m.memory_ratio, '.3f')} | {_number(m.error, '.0e')} | {m.problem} |"
         for m in measurements
+        if m.contestant != OURS
     ]
     return "\n".join(lines) + "\n"
 
