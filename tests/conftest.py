@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -54,3 +55,22 @@ def two_devices() -> list[jax.Device]:
     if jax.device_count() < 2:
         pytest.skip("needs two devices: run on the CPU, which is split in two")
     return jax.devices()[:2]
+
+
+NNX_MODES = {"graph": {}, "tree": {"nnx_graph_mode": False, "nnx_graph_updates": False}}
+
+
+@pytest.fixture(params=NNX_MODES)
+def nnx(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Return `flax.nnx` in graph mode, and in tree mode where the installed flax has it."""
+    nnx = pytest.importorskip("flax.nnx")
+    config = pytest.importorskip("flax.configurations").config
+    flags = NNX_MODES[request.param]
+    if not all(hasattr(config, flag) for flag in flags):
+        pytest.skip("this flax has no tree mode")
+    old = {flag: getattr(config, flag) for flag in flags}
+    for flag, value in flags.items():
+        config.update(flag, value)
+    yield nnx
+    for flag, value in old.items():
+        config.update(flag, value)

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from test_weighting import nnx  # noqa: F401  a fixture: graph and tree mode
 
 import jaxloss as jl
 from jaxloss.multitask import imtl_g, value_and_gradients
@@ -91,7 +90,7 @@ def test_with_a_train_state_of_linen():
     check(first, last)
 
 
-def test_with_an_optimizer_of_nnx(nnx):  # noqa: F811
+def test_with_an_optimizer_of_nnx(nnx):
     """An `nnx.Optimizer` takes one gradient: the tasks are balanced before it."""
 
     class Network(nnx.Module):

@@ -408,25 +408,6 @@ def test_training_with_linen():
     check(before, network.apply(state.params, batch()["x"]), state.loss_state)
 
 
-MODES = {"graph": {}, "tree": {"nnx_graph_mode": False, "nnx_graph_updates": False}}
-
-
-@pytest.fixture(params=MODES)
-def nnx(request):
-    """Return `flax.nnx` in graph mode, and in tree mode where the installed flax has it."""
-    nnx = pytest.importorskip("flax.nnx")
-    config = pytest.importorskip("flax.configurations").config
-    flags = MODES[request.param]
-    if not all(hasattr(config, flag) for flag in flags):
-        pytest.skip("this flax has no tree mode")
-    old = {flag: getattr(config, flag) for flag in flags}
-    for flag, value in flags.items():
-        config.update(flag, value)
-    yield nnx
-    for flag, value in old.items():
-        config.update(flag, value)
-
-
 def test_training_with_nnx(nnx):
     class Network(nnx.Module):
         def __init__(self, rngs):
