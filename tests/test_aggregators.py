@@ -585,6 +585,15 @@ def test_the_total_is_linear_in_its_weights():
     np.testing.assert_allclose(at(a + b), at(a) + at(b), rtol=1e-6)
 
 
+def test_the_plain_mean_by_hand_and_linear_in_the_scale_of_each_row():
+    mean, _ = updated(mt.total(weights=jnp.array([0.5, 0.5])), CONFLICT)
+    np.testing.assert_allclose(mean, [1.0, 1.0, 1.0], rtol=1e-6)
+    rng = np.random.default_rng(0)
+    rows, one, other = rng.normal(size=(3, 5)), rng.uniform(size=(3, 1)), rng.uniform(size=(3, 1))
+    at = lambda scale: np.asarray(updated(mt.total(), scale * rows)[0])
+    np.testing.assert_allclose(at(one + 2 * other), at(one) + 2 * at(other), rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize(("to", "length"), [("one", 1.0), ("mean", (18**0.5 + 38**0.5) / 2)])
 def test_normalised_gradients_have_one_length(to, length):
     rows = mt.Rows({"a": jnp.asarray(CONFLICT), "b": jnp.zeros((2, 2))})
