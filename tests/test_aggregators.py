@@ -487,6 +487,18 @@ def test_cagrad_of_gradients_of_lengths_far_apart():
         np.testing.assert_allclose(combined, [0.5, 0.2 + short / 2], rtol=2e-2)
 
 
+@pytest.mark.parametrize(("first", "second"), [(28.0, -0.8), (-0.5, 1.6), (0.002, -0.8)])
+def test_cagrad_where_gradients_can_cancel(first, second):
+    """On a line the worst has the other sign: within the radius nothing but the mean's own side.
+
+    The two can cancel, which is a solution of the equation for the length, too, and not this one.
+    """
+    rows = np.array([[first], [second]])
+    mean = rows.mean()
+    found = mt.cagrad_weights(gramian(rows), c=0.4) @ rows
+    np.testing.assert_allclose(found, [mean - 0.4 * mean], rtol=1e-4)
+
+
 def test_cagrad_stands_still_where_nothing_helps():
     rows = np.array([[-3.0, 0.0], [1.0, 0.0]])
     np.testing.assert_allclose(mt.cagrad_weights(gramian(rows), c=1.0) @ rows, 0, atol=1e-6)
@@ -584,6 +596,15 @@ def test_the_total_is_linear_in_its_weights():
     a, b = jnp.array([1.0, 0.5]), jnp.array([0.25, 3.0])
     at = lambda weights: updated(mt.total(weights=weights), CONFLICT)[0]
     np.testing.assert_allclose(at(a + b), at(a) + at(b), rtol=1e-6)
+
+
+def test_the_total_is_the_gradient_of_the_weighted_sum_of_the_losses():
+    losses = lambda x: {"a": jnp.sum(x**3), "b": jnp.prod(jnp.sin(x))}
+    x = jnp.array([0.5, -1.5, 2.0])
+    _, rows = mt.value_and_gradients(losses)(x)
+    found, _ = mt.total(weights=jnp.array([0.25, 3.0])).update(rows, mt.total().init(x))
+    expected = jax.grad(lambda x: 0.25 * losses(x)["a"] + 3 * losses(x)["b"])(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_the_plain_mean_by_hand_and_linear_in_the_scale_of_each_row():
@@ -732,6 +753,20 @@ def test_ol_aux_adds_up_alignments_of_several_updates():
     combined, state = updated(aggregator, rows, state, reference_gradient=main)
     np.testing.assert_allclose(state.memory.weights, [1.8, 0.8], rtol=1e-6)
     np.testing.assert_allclose(combined, [1.8, 0.8], rtol=1e-6)
+
+
+def test_ol_aux_descends_the_speed_of_the_main_loss():
+    """By its definition, the paper's equation for the speed at which the main loss changes."""
+    tasks, main, x = plane()
+    rows = jax.jacobian(tasks)(x)
+    learn = mt.ol_aux(optax.sgd(0.1), tasks=3, initial=[0.3, 0.2, 0.5])
+    before = learn.init(x).memory.weights
+    moved = lambda weights: lambda time: main(x - time * weights @ rows)
+    speed = lambda weights: jax.jvp(moved(weights), (0.0,), (1.0,))[1]
+    _, state = updated(learn, rows, learn.init(x), reference_gradient=jax.grad(main)(x))
+    np.testing.assert_allclose(
+        state.memory.weights, before - 0.1 * jax.grad(speed)(before), rtol=1e-5
+    )
 
 
 def test_auto_lambda_is_the_derivative_of_the_loss_one_step_ahead():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -60,27 +60,64 @@ def cagrad_weights(gramian: Array, *, c: Any = 0.4, rescale: bool = False) -> Ar
     return weights / (1 + c**2) if rescale else weights
 
 
+class _Bracket(NamedTuple):
+    """Two lengths with the right one between them, and the weights that belong to them."""
+
+    low: Array
+    high: Array
+    at_low: Array
+    at_high: Array
+
+
 def _worst(gramian: Array, mean: Array, radius: Array) -> Array:
     """Return the convex combination that minimises `g_w . g + radius |g_w|`.
 
-    Its length `t` known, it is the one for which `g_w + t / radius * g` is shortest: `t` is found
-    by halving an interval, in which the length grows more slowly than `t`.
+    Its length `t` known, it is the one for which `g_w + t / radius * g` is shortest. That one's
+    length grows more slowly than `t`, and its weights go along straight lines, with a bend where
+    one comes to 0: on a line `t` solves a quadratic equation, and halving finds the line.
     """
+    eps = float(jnp.finfo(gramian.dtype).eps)
 
     def weigh(length: Array) -> Array:
         shift = jnp.outer(jnp.ones_like(mean), mean) * numerics.divide(length, radius)
         shift = shift + jnp.eye(len(mean), dtype=mean.dtype)
         return solvers.min_norm(shift @ gramian @ shift.T)
 
-    def halve(_: Any, interval: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = interval
-        middle = (low + high) / 2
-        longer = _length(gramian, weigh(middle)) > middle
-        return jnp.where(longer, middle, low), jnp.where(longer, high, middle)
+    def narrower(carry: Any) -> Any:
+        bracket, _, _, count = carry
+        line, half = _on_line(gramian, bracket), (bracket.low + bracket.high) / 2
+        tried = jnp.where(count == 0, least, jnp.where(count % 2 == 0, half, line))
+        weights = weigh(tried)
+        miss = _length(gramian, weights) - tried
+        longer = bracket._replace(low=tried, at_low=weights)
+        shorter = bracket._replace(high=tried, at_high=weights)
+        bracket = jax.tree.map(lambda a, b: jnp.where(miss > 0, a, b), longer, shorter)
+        return bracket, weights, jnp.abs(miss), count + 1
 
-    interval = (jnp.zeros_like(radius), jnp.ones_like(radius))
-    steps = int(jnp.finfo(gramian.dtype).nmant) + 4
-    return weigh(lax.fori_loop(0, steps, halve, interval)[1])
+    def wide(carry: Any) -> Array:
+        bracket, _, miss, count = carry
+        apart = jnp.minimum(miss, bracket.high - bracket.low) > eps * bracket.high
+        return apart & (count < 2 * jnp.finfo(gramian.dtype).nmant)
+
+    ends = jnp.zeros_like(radius), jnp.ones_like(radius)
+    start = _Bracket(*ends, *map(weigh, ends))
+    # Gradients that can cancel have a solution at 0, too, but not the one that is looked for where
+    # lengths near it are longer than `t`. This near they are more than rounding.
+    least = 8 * (len(mean) * eps) ** 0.5 * (start.at_low @ numerics.sqrt(jnp.diagonal(gramian)))
+    return lax.while_loop(wide, narrower, (start, start.at_high, ends[1], 0))[1]
+
+
+def _on_line(gramian: Array, bracket: _Bracket) -> Array:
+    """Return the `t` at which weights on the line between the ends of a bracket have length `t`."""
+    low, high, start, end = bracket
+    step, width = end - start, high - low
+    a = step @ gramian @ step - width**2
+    b = step @ gramian @ start - width * low
+    c = start @ gramian @ start - low**2
+    # `c` is not below 0, the sum of all not above: the root in the interval, stably for either `b`.
+    root = numerics.sqrt(jnp.maximum(b * b - a * c, 0))
+    share = jnp.where(b > 0, numerics.divide(-b - root, a), numerics.divide(c, root - b))
+    return low + width * jnp.clip(share, 0, 1)
 
 
 def _length(gramian: Array, weights: Array) -> Array:
