@@ -60,8 +60,8 @@ def self_paced(
       >>> print(weighted["digit"], f"{state.admitted['digit']:.2f}")
       [0.  0.5 0. ] 0.67
 
-    Reference: Kumar et al., Self-Paced Learning for Latent Variable Models (2010), eq. 4; Jiang et
-    al., Easy Samples First (2014), eq. 5 to 9.
+    Reference: Kumar et al., Self-Paced Learning for Latent Variable Models (2010), the hard form;
+    Jiang et al., Easy Samples First (2014), the linear, logarithmic and mixture forms.
     """
     weight = _weight_function("self_paced", form, threshold, lower)
 

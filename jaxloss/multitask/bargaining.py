@@ -94,7 +94,7 @@ def fairgrad_weights(gramian: Array, *, alpha: Any = 2.0) -> Array:
       >>> print(jl.multitask.fairgrad_weights(jnp.array([[1.0, 0.0], [0.0, 64.0]])))
       [1.     0.0625]
 
-    Reference: Ban and Ji, Fair Resource Allocation in Multi-Task Learning (2024), eq. 4.
+    Reference: Ban and Ji, Fair Resource Allocation in Multi-Task Learning (2024), algorithm 1.
     """
     gramian = square("fairgrad_weights", gramian)
     alpha = arguments.hyper("fairgrad_weights", "alpha", alpha, gramian[0, 0], above=0.0)

@@ -65,7 +65,7 @@ def db_mtl(
       >>> print(balance.update(gradients, balance.init(jnp.zeros(2)), losses=losses)[0])
       [0.6 1.8]
 
-    Reference: Lin et al., Dual-Balancing for Multi-Task Learning (2023), eq. 2 and 3.
+    Reference: Lin et al., Dual-Balancing for Multi-Task Learning (2023), algorithm 1.
     """
     one = jnp.zeros(())
     number = protocol.counted("db_mtl", "tasks", tasks, static=True)

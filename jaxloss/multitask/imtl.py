@@ -37,7 +37,7 @@ def imtl_g_weights(gramian: Array) -> Array:
       >>> print(jl.multitask.imtl_g_weights(jnp.array([[1.0, -1.0], [-1.0, 4.0]])))
       [0.667 0.333]
 
-    Reference: Liu et al., Towards Impartial Multi-task Learning (2021), eq. 6 to 9.
+    Reference: Liu et al., Towards Impartial Multi-task Learning (2021), IMTL-G.
     """
     gramian = square("imtl_g_weights", gramian)
     cosine, norms = solvers.cosines(gramian)

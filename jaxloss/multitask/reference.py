@@ -43,7 +43,8 @@ def learning_to_reweight(
       >>> print(reweight.update(gradients, state, reference_gradient=clean)[0])
       [2.25 0.25]
 
-    Reference: Ren et al., Learning to Reweight Examples for Robust Deep Learning (2018), eq. 12.
+    Reference: Ren et al., Learning to Reweight Examples for Robust Deep Learning (2018),
+    algorithm 1.
     """
 
     def weigh(tasks: Tasks, reference: Any) -> Array:
@@ -73,7 +74,8 @@ def gradient_cosine(
       >>> print(help_only.update(gradients, state, reference_gradient=main)[0].tolist())
       [1.8, 2.4]
 
-    Reference: Du et al., Adapting Auxiliary Losses Using Gradient Similarity (2018), eq. 3 and 4.
+    Reference: Du et al., Adapting Auxiliary Losses Using Gradient Similarity (2018), the weighted
+    and the unweighted form.
     """
 
     def weigh(tasks: Tasks, reference: Any) -> Array:
@@ -191,7 +193,8 @@ def auto_lambda(
       >>> print(state.memory.weights.tolist())
       [0.7, -0.1]
 
-    Reference: Liu et al., Auto-Lambda: Disentangling Dynamic Task Relationships (2022), eq. 4.
+    Reference: Liu et al., Auto-Lambda: Disentangling Dynamic Task Relationships (2022), the
+    gradient of the weights.
     """
     one = jnp.zeros(())
     rate = arguments.hyper("auto_lambda", "learning_rate", learning_rate, one, at_least=0.0)
