@@ -122,3 +122,12 @@ def test_the_command_writes_what_it_shows(tmp_path, capsys):
 def test_bad_calls_say_what_is_wrong(arguments, message, capsys):
     assert cli.main(["bench", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_torch_is_not_set_beside_an_accelerator(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    peers = {"torch": (in_torch, lambda: lambda x: (x**2).sum())}
+    found = {m.contestant: m for m in measure(operation(peers=peers), {"n": 10}, rounds=1)}
+    assert "on the CPU only" in found["torch"].problem
+    assert found[OURS].seconds() == found[OURS].wall_seconds

@@ -99,10 +99,13 @@ def in_jax(function: Callable[..., Any]) -> Contestant:
 
 
 def in_torch(function: Callable[..., Any]) -> Contestant:
-    """Return a contestant that is a PyTorch function to a number, run eagerly."""
+    """Return a contestant that is a PyTorch function to a number, run eagerly on the CPU."""
 
     def ready(inputs: Inputs, moving: Sequence[int]) -> Runner:
         import torch
+
+        if jax.default_backend() != "cpu":
+            raise RuntimeError("PyTorch is measured on the CPU only")
 
         tensors = [torch.tensor(np.asarray(x)) for x in inputs]
         tensors = [t.long() if not t.is_floating_point() else t for t in tensors]

@@ -1,7 +1,8 @@
 """How it is measured: side by side in one process, in turns, as CPU seconds.
 
 A ratio of two numbers taken in turns outlives changes of the machine's load; a time on its own
-does not. CPU seconds count what all threads of the process did, and leave out what others did.
+does not. CPU seconds count what all threads of the process did, and leave out what others did; they
+say nothing of an accelerator, where seconds by the clock until the result is there are compared.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from jaxloss.bench.contest import Answer, Operation, Runner, exact, in_jax
@@ -26,7 +28,9 @@ class Measurement(NamedTuple):
       size: the parameters.
       contestant: ours or a peer.
       cpu_seconds: the quartiles of one evaluation of value and gradients; empty if it failed.
-      ratio: ours divided by this one, median over the rounds; below 1 we are faster.
+      wall_seconds: the same by the clock.
+      ratio: ours divided by this one, median over the rounds; below 1 we are faster. Of CPU seconds
+        on a CPU, by the clock on an accelerator.
       temp_bytes: of the compiled program; None where it is not known.
       memory_ratio: ours divided by this one.
       compile_seconds: None where nothing is compiled.
@@ -38,6 +42,7 @@ class Measurement(NamedTuple):
     size: str
     contestant: str
     cpu_seconds: tuple[float, ...] = ()
+    wall_seconds: tuple[float, ...] = ()
     ratio: float | None = None
     temp_bytes: int | None = None
     memory_ratio: float | None = None
@@ -45,8 +50,23 @@ class Measurement(NamedTuple):
     error: float | None = None
     problem: str = ""
 
+    def seconds(self) -> tuple[float, ...]:
+        """Return the quartiles that are compared on the device at hand."""
+        return self.cpu_seconds if jax.default_backend() == "cpu" else self.wall_seconds
+
 
 OURS = "jaxloss"
+
+
+class Spent(NamedTuple):
+    """Seconds that one evaluation took."""
+
+    cpu: float
+    wall: float
+
+    def compared(self) -> float:
+        """Return the one that counts on the device at hand."""
+        return self.cpu if jax.default_backend() == "cpu" else self.wall
 
 
 def measure(
@@ -99,25 +119,28 @@ def _error(answer: Answer, right: Answer) -> float:
     return max(largest, abs(answer.value - right.value) / (abs(right.value) or 1.0))
 
 
-def _in_turns(runners: Mapping[str, Runner], rounds: int) -> dict[str, list[float]]:
-    """Return CPU seconds of one evaluation, a number for each round; who begins rotates."""
+def _in_turns(runners: Mapping[str, Runner], rounds: int) -> dict[str, list[Spent]]:
+    """Return what one evaluation took, once for each round; who begins rotates."""
     names = list(runners)
     times = {name: _repeats(runners[name]) for name in names}
-    spent: dict[str, list[float]] = {name: [] for name in names}
+    spent: dict[str, list[Spent]] = {name: [] for name in names}
     for r in range(rounds):
         for name in names[r % len(names) :] + names[: r % len(names)]:
-            start = time.process_time()
-            for _ in range(times[name]):
-                runners[name].run()
-            spent[name].append((time.process_time() - start) / times[name])
+            spent[name].append(_spent(runners[name], times[name]))
     return spent
+
+
+def _spent(runner: Runner, times: int) -> Spent:
+    cpu, wall = time.process_time(), time.perf_counter()
+    for _ in range(times):
+        runner.run()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return Spent(cpu / times, wall / times)
 
 
 def _repeats(runner: Runner) -> int:
     runner.run()
-    start = time.process_time()
-    runner.run()
-    once = max(time.process_time() - start, 1e-7)
+    once = max(_spent(runner, 1).compared(), 1e-7)
     return max(1, int(np.ceil(SAMPLE_SECONDS / once)))
 
 
@@ -126,18 +149,22 @@ def _measurement(
     size: str,
     name: str,
     runners: Mapping[str, Runner],
-    spent: Mapping[str, list[float]],
+    spent: Mapping[str, list[Spent]],
     error: float,
 ) -> Measurement:
     ours, runner = runners.get(OURS), runners[name]
-    quartiles = tuple(float(q) for q in np.percentile(spent[name], [25, 50, 75]))
+    cpu, wall = (
+        tuple(float(q) for q in np.percentile(seconds, [25, 50, 75]))
+        for seconds in zip(*spent[name], strict=True)
+    )
     ratio = memory = None
     if OURS in spent:
-        ratio = float(np.median(np.divide(spent[OURS], spent[name])))
+        pairs = zip(spent[OURS], spent[name], strict=True)
+        ratio = float(np.median([own.compared() / theirs.compared() for own, theirs in pairs]))
     if ours and ours.temp_bytes is not None and runner.temp_bytes:
         memory = ours.temp_bytes / runner.temp_bytes
     return Measurement(
-        operation.name, size, name, quartiles, ratio, runner.temp_bytes, memory,
+        operation.name, size, name, cpu, wall, ratio, runner.temp_bytes, memory,
         runner.compile_seconds, error, "" if error <= operation.tolerance else "wrong",
     )  # fmt: skip
 
@@ -146,7 +173,7 @@ def growth(measurements: Sequence[Measurement]) -> dict[str, float]:
     """Return for each contestant by what factor its time grew from the first size to the last."""
     found = {}
     for name in dict.fromkeys(m.contestant for m in measurements):
-        own = [m.cpu_seconds[1] for m in measurements if m.contestant == name and m.cpu_seconds]
+        own = [m.seconds()[1] for m in measurements if m.contestant == name and m.seconds()]
         if len(own) > 1:
             found[name] = own[-1] / own[0]
     return found

@@ -13,7 +13,7 @@ from jaxloss import __version__, console
 from jaxloss.bench.measure import OURS, Measurement, growth
 
 COLUMNS = [
-    "size", "contestant", "time, of theirs", "memory, of theirs", "CPU ms", "quartiles",
+    "size", "contestant", "time, of theirs", "memory, of theirs", "ms", "quartiles",
     "temp MiB", "compile s", "error", "",
 ]  # fmt: skip
 
@@ -35,9 +35,9 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _times(m: Measurement) -> tuple[str, str]:
-    if not m.cpu_seconds:
+    if not m.seconds():
         return "-", ""
-    low, middle, high = (1e3 * s for s in m.cpu_seconds)
+    low, middle, high = (1e3 * s for s in m.seconds())
     return f"{middle:.3g}", f"{low:.3g} to {high:.3g}"
 
 
@@ -100,6 +100,6 @@ def plot(measurements: Sequence[Measurement], file: Path) -> None:
     axis.margins(y=0.02)
     axis.invert_yaxis()
     axis.grid(axis="x", alpha=0.25)
-    axis.set_xlabel("our CPU time divided by theirs (left of 1: we are faster)")
+    axis.set_xlabel("our time divided by theirs (left of 1: we are faster)")
     axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(file, dpi=110)

@@ -57,6 +57,12 @@ def _torch_linear() -> Any:
     return lambda features, kernel, labels: linear_cross_entropy(features, kernel.T, labels)
 
 
+def _cce() -> Any:
+    from jax_cce import linear_cross_entropy
+
+    return lambda features, kernel, labels: linear_cross_entropy(features, kernel.T, labels)
+
+
 _SIZES = (
     {"rows": 512, "features": 128, "classes": 4096},
     {"rows": 1024, "features": 256, "classes": 16384},
@@ -72,6 +78,7 @@ OPERATIONS = (
         ours=_ours,
         peers={
             "optax": (in_jax, _optax),
+            "jax-cce": (in_jax, _cce),
             "torch": (in_torch, _torch),
             "torch linear_cross_entropy": (in_torch, _torch_linear),
         },

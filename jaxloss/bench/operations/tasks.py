@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxloss as jl
-from jaxloss.bench.contest import Operation, in_jax
+from jaxloss.bench.contest import Operation, in_jax, in_torch
 
 
 def _inputs(rng: np.random.Generator, tasks: int, width: int) -> list[Any]:
@@ -44,6 +44,34 @@ def _jacobian() -> Any:
     return gramian
 
 
+def _torchjd() -> Any:
+    import torch
+    from torchjd.autogram import Engine
+
+    class Trunk(torch.nn.Module):
+        """Both hidden layers, whose parameters the gradients are of."""
+
+        def __init__(self, first: Any, second: Any) -> None:
+            super().__init__()
+            self.first, self.second = torch.nn.Parameter(first), torch.nn.Parameter(second)
+
+        def forward(self, inputs: Any) -> Any:
+            hidden = torch.tanh(inputs @ self.first)
+            return torch.tanh(hidden @ self.second / self.second.shape[0] ** 0.5)
+
+    made: list[Any] = []
+
+    def gramian(first: Any, second: Any, heads: Any, inputs: Any, targets: Any) -> Any:
+        if not made:  # once, as its documentation says
+            trunk = Trunk(first, second)
+            made.extend([trunk, Engine(trunk, batch_dim=None)])
+        trunk, engine = made
+        outputs = trunk(inputs) @ heads / second.shape[0] ** 0.5
+        return engine.compute_gramian(((outputs - targets) ** 2).mean(dim=0)).sum() / 1e3
+
+    return gramian
+
+
 OPERATIONS = (
     Operation(
         "task_gramian",
@@ -51,7 +79,11 @@ OPERATIONS = (
         sizes=tuple({"tasks": k, "width": 512} for k in (4, 16, 40)),
         inputs=_inputs,
         ours=_norm("gramian"),
-        peers={"jaxloss mode=map": (in_jax, lambda: _norm("map")), "jacrev": (in_jax, _jacobian)},
+        peers={
+            "jaxloss mode=map": (in_jax, lambda: _norm("map")),
+            "jacrev": (in_jax, _jacobian),
+            "torchjd": (in_torch, _torchjd),
+        },
         moving=(),
         reference=_jacobian(),
     ),
