@@ -106,7 +106,10 @@ def test_the_command_writes_what_it_shows(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "huber_loss" in shown and "optax" in shown
     found = json.loads((tmp_path / "found.json").read_text())
-    assert {m["contestant"] for m in found["measurements"]} >= {OURS, "optax"}
+    of_optax = {m["metric"]: m for m in found["measurements"] if m["peer"] == "optax"}
+    assert {"cpu_seconds", "temp_bytes", "compile_seconds", "error"} <= set(of_optax)
+    assert len(of_optax["cpu_seconds"]["quartiles"]) == 3 and of_optax["cpu_seconds"]["ratio"] > 0
+    assert all(m["ratio"] == 1 for m in found["measurements"] if m["peer"] == OURS)
     assert found["about"]["jaxloss"] == jl.__version__
     assert "| elements=65536 | optax |" in (tmp_path / "found.md").read_text()
     assert (tmp_path / "found.png").stat().st_size > 1000

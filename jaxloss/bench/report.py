@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ COLUMNS = [
     "size", "contestant", "time, of theirs", "memory, of theirs", "ms", "quartiles",
     "temp MiB", "compile s", "error", "",
 ]  # fmt: skip
+
+
+METRICS = ("cpu_seconds", "wall_seconds", "temp_bytes", "compile_seconds", "error")
 
 
 def rows(measurements: Iterable[Measurement]) -> list[list[str]]:
@@ -56,11 +59,34 @@ def show(name: str, what: str, measurements: Sequence[Measurement]) -> None:
 
 
 def as_json(measurements: Sequence[Measurement]) -> str:
-    """Return all measurements, and what they were measured on."""
+    """Return what was measured, an object for each operation, size, metric and peer."""
     device = jax.devices()[0]
     about = {"jaxloss": __version__, "jax": jax.__version__, "device": device.device_kind}
-    found = [m._asdict() for m in measurements]
+    ours = {(m.operation, m.size): m for m in measurements if m.contestant == OURS}
+    found = [
+        entry for m in measurements for entry in _entries(m, ours.get((m.operation, m.size), m))
+    ]
     return json.dumps({"about": about, "measurements": found}, indent=1) + "\n"
+
+
+def _entries(m: Measurement, ours: Measurement) -> Iterator[dict[str, Any]]:
+    """Say each metric of a contestant on its own, or why there is none."""
+    which = {"operation": m.operation, "size": m.size, "peer": m.contestant}
+    if m.problem:
+        yield which | {"problem": m.problem}
+    for metric in METRICS:
+        mine, theirs = getattr(ours, metric), getattr(m, metric)
+        if theirs is None or theirs == ():
+            continue
+        spread = {"quartiles": theirs} if isinstance(theirs, tuple) else {}
+        value, own = (v[1] if isinstance(v, tuple) and v else v for v in (theirs, mine))
+        # Of what was taken in turns the median of the ratios, else the ratio of what was found.
+        ratio = m.ratio if theirs is m.seconds() else _over(own, value)
+        yield which | {"metric": metric, "value": value, "ratio": ratio} | spread
+
+
+def _over(ours: Any, theirs: Any) -> float | None:
+    return ours / theirs if ours not in (None, ()) and theirs else None
 
 
 def markdown(name: str, measurements: Sequence[Measurement]) -> str:
