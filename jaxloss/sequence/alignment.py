@@ -35,7 +35,7 @@ class Pairing(NamedTuple):
     """A sequence of logits and a sequence of labels, checked.
 
     Attributes:
-      logits: `[..., T, *rest, K]` in the working dtype, 0 where padded.
+      logits: `[..., T, *rest, K]` in the working dtype, anything where padded.
       is_frame: `[..., T]`, False where padded.
       labels: `[..., N]`, 0 where padded or impossible.
       is_label: `[..., N]`, False where padded.
@@ -53,9 +53,12 @@ class Pairing(NamedTuple):
     def with_frames_first(self) -> Pairing:
         """Require that frames are padded on the right only, as labels are."""
         factor = jnp.where(_on_the_right(self.is_frame), self.factor, jnp.nan)
-        # Of the logits as well, because no walk may start where the first frame is missing.
-        logits = self.logits * arguments.expand_right(factor, self.logits.ndim)
-        return self._replace(logits=logits, factor=factor)
+        return self._replace(factor=factor)
+
+    def shown(self) -> Array:
+        """Return the logits, 0 where padded."""
+        is_frame = arguments.expand_right(self.is_frame, self.logits.ndim)
+        return jnp.where(is_frame, self.logits, 0)
 
     def alone(self) -> Pairing:
         """Return the sequences as they are, whatever was wrong with them."""
@@ -97,9 +100,8 @@ def prepare(
     proper = proper_frames & proper_labels & _on_the_right(is_label)
     proper &= jnp.all(usable | ~is_label, axis=-1)
     dtype = arguments.working_dtype(logits)
-    shown = arguments.expand_right(is_frame, logits.ndim)
     return Pairing(
-        jnp.where(shown, logits.astype(dtype), 0),
+        logits.astype(dtype),
         is_frame,
         jnp.where(usable & is_label, labels, 0),
         is_label,
@@ -169,3 +171,26 @@ def diagonals(x: Array, fill: float) -> Array:
     # Each row is m entries longer than before; cutting rows one shorter shifts them step by step.
     x = x.reshape(*batch, m * (n + m))[..., : m * (n + m - 1)].reshape(*batch, m, n + m - 1)
     return jnp.moveaxis(x, -1, 0)
+
+
+def lattice(x: Array, n: int) -> Array:
+    """Undo `diagonals` for a lattice of `n` rows, `[n + m - 1, ..., m]` to `[..., n, m]`."""
+    x = jnp.moveaxis(x, 0, -1)
+    *batch, m, count = x.shape
+    x = widened(x.reshape(*batch, m * count), 0, m).reshape(*batch, m, count + 1)
+    return jnp.swapaxes(x[..., :n], -1, -2)
+
+
+def moved_back(x: Array) -> Array:
+    """Move the entries of the last axis back by one: the first is lost, the last becomes 0."""
+    return widened(x[..., 1:], 0, 1)
+
+
+def meet(a: Array, b: Array) -> tuple[Array, Array, Array]:
+    """Return the log of the sum of two weights, and the proportion of each."""
+    most, least = jnp.maximum(a, b), jnp.minimum(a, b)
+    ratio = jnp.exp(jnp.where(most == -jnp.inf, 0, least - most))
+    larger = 1 / (1 + ratio)
+    of_a = jnp.where(a >= b, larger, ratio * larger)
+    of_b = jnp.where(a >= b, ratio * larger, larger)
+    return most + jnp.log(1 + ratio), of_a, of_b

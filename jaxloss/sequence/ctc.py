@@ -175,7 +175,7 @@ class Steps(NamedTuple):
 
 
 def _steps(pairing: Pairing, blank_id: int) -> Steps:
-    logits, labels = pairing.logits, pairing.labels
+    logits, labels = pairing.shown(), pairing.labels
     cost = numerics.softmax(logits, jnp.ones(logits.shape, bool)).surprisal()
     own = jnp.take_along_axis(cost, labels[..., None, :], axis=-1)
     own = widened(jnp.where(pairing.is_label[..., None, :], own, jnp.inf), 1, 0, jnp.inf)

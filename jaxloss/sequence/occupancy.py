@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxloss.sequence.alignment import Pairing, shifted, surprise, widened
+from jaxloss.sequence.alignment import Pairing, meet, moved_back, shifted, surprise, widened
 
 Array = jax.Array
 # States are taken so many at a time by the vector units of a processor.
@@ -97,31 +97,22 @@ def _symbols(pairing: Pairing, blank_id: int) -> Symbols:
 
 def _frames(pairing: Pairing, symbols: Symbols) -> Frames:
     """Sum over the symbols that cannot be read, once; the others are few."""
-    top = jnp.max(pairing.logits, axis=-1, keepdims=True)
+    logits = pairing.shown()
+    top = jnp.max(logits, axis=-1, keepdims=True)
     # As the largest number, infinity leaves the others nothing, which is its limit.
-    most = float(jnp.finfo(pairing.logits.dtype).max)
-    logits, largest = (jnp.minimum(x, most) for x in (pairing.logits, top))
+    most = float(jnp.finfo(logits.dtype).max)
+    finite, largest = (jnp.minimum(x, most) for x in (logits, top))
     # Added rather than selected, which the compiler turns into one sweep over the logits.
     unread = jnp.where(symbols.place == symbols.symbol.shape[-1], 0, -jnp.inf).astype(logits.dtype)
-    other = jnp.sum(jnp.exp(logits - largest + unread[..., None, :]), axis=-1)
-    own = jnp.take_along_axis(pairing.logits, symbols.symbol[..., None, :], axis=-1)
+    other = jnp.sum(jnp.exp(finite - largest + unread[..., None, :]), axis=-1)
+    own = jnp.take_along_axis(logits, symbols.symbol[..., None, :], axis=-1)
     gap = jnp.where(own == top, 0, top - own)
     # Without the largest, which is 1, so that a confident prediction keeps its digits.
     is_top = (gap == 0) & symbols.first[..., None, :]
     rest = jnp.sum(jnp.where(symbols.first[..., None, :] & ~is_top, jnp.exp(-gap), 0), axis=-1)
     rest = rest + other + (jnp.sum(is_top, axis=-1).astype(rest.dtype) - 1)
     cost = jnp.where(symbols.present[..., None, :], gap + jnp.log1p(rest)[..., None], jnp.inf)
-    return Frames(logits, pairing.is_frame, cost, other / (1 + rest), largest[..., 0], 1 + rest)
-
-
-def _meet(a: Array, b: Array) -> tuple[Array, Array, Array]:
-    """Return the log of the sum of two weights, and the proportion of each."""
-    most, least = jnp.maximum(a, b), jnp.minimum(a, b)
-    ratio = jnp.exp(jnp.where(most == -jnp.inf, 0, least - most))
-    larger = 1 / (1 + ratio)
-    of_a = jnp.where(a >= b, larger, ratio * larger)
-    of_b = jnp.where(a >= b, ratio * larger, larger)
-    return most + jnp.log(1 + ratio), of_a, of_b
+    return Frames(finite, pairing.is_frame, cost, other / (1 + rest), largest[..., 0], 1 + rest)
 
 
 class Read(NamedTuple):
@@ -145,10 +136,10 @@ def _read(frames: Frames, needs_blank: Array) -> Read:
 
     def step(state: Two, frame: Any) -> Any:
         is_frame, cost = frame
-        either = _meet(*state)[0]
+        either = meet(*state)[0]
         came = shifted(jnp.where(needs_blank, state.blank, either), -jnp.inf)
         blank = either - cost[..., -1:]
-        label = _meet(state.label, came)[0] - shifted(cost, jnp.inf)
+        label = meet(state.label, came)[0] - shifted(cost, jnp.inf)
         top = jnp.max(jnp.maximum(blank, label), axis=-1, keepdims=True)
         top = jnp.where(is_frame[..., None] & (top != -jnp.inf), top, 0)
         new = jax.tree.map(
@@ -223,7 +214,7 @@ def _account(pairing: Pairing, frames: Frames, read: Read, strangers: Two) -> Ac
     missed = by.blank + by.label
     p = jnp.exp(-frames.cost)
     miss = frames.other + jnp.sum(p * missed, axis=-1)
-    last_log = _meet(*read.after)[0]
+    last_log = meet(*read.after)[0]
     ends = lax.broadcasted_iota(jnp.int32, last_log.shape, last_log.ndim - 1)
     ends = ends == jnp.sum(pairing.is_label, axis=-1, keepdims=True, dtype=jnp.int32)
     last_log = jnp.max(jnp.where(ends, last_log, -jnp.inf), axis=-1)
@@ -260,10 +251,10 @@ def _handed_back(frames: Frames, read: Read, sources: Two, end: Two, needs_blank
 
     def step(excess: Two, frame: Any) -> Any:
         is_frame, state, source = frame
-        either, of_blank, of_label = _meet(*state)
+        either, of_blank, of_label = meet(*state)
         came = shifted(jnp.where(needs_blank, state.blank, either), -jnp.inf)
-        _, stays, comes = _meet(state.label, came)
-        moved = widened((excess.label * comes)[..., 1:], 0, 1)
+        _, stays, comes = meet(state.label, came)
+        moved = moved_back(excess.label * comes)
         both = excess.blank + jnp.where(needs_blank, 0, moved)
         blank = both * of_blank + jnp.where(needs_blank, moved, 0)
         label = both * of_label + excess.label * stays
@@ -286,7 +277,7 @@ def _at_the_end(read: Read, account: Account, dear: Array) -> Two:
     over = jnp.where(ends, -short / (1 - jnp.where(likely, short, 0)), 1)
     over = jnp.where(likely, over, 1) - (dear[..., -1:] if dear.shape[-1] else 0)
     sum_ = jax.tree.map(jnp.exp, read.after).sum()[..., None]
-    _, *shares = _meet(*read.after)
+    _, *shares = meet(*read.after)
 
     def excess(state: Array, share: Array) -> Array:
         weight = jnp.exp(state) / jnp.where(sum_ == 0, 1, sum_)

@@ -5,6 +5,7 @@ Conventions: `jaxloss.sequence.alignment`.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
+from jaxloss.sequence import walks
 from jaxloss.sequence.alignment import (
     Pairing,
     diagonals,
@@ -20,7 +22,6 @@ from jaxloss.sequence.alignment import (
     prepare,
     shifted,
     surprise,
-    widened,
 )
 
 Array = jax.Array
@@ -74,45 +75,49 @@ def rnnt_loss(
     if pairing.logits.shape[-2] != positions:
         expected = f"of shape [..., T, {positions}, K], for labels {pairing.labels.shape}"
         raise arguments.reject(function, "logits", expected, pairing.logits.shape)
-    return _walk(pairing, *_costs(pairing, blank_id))
+    loss = _loss(blank_id, pairing.alone())
+    return pairing.finish(loss, loss != jnp.inf)
 
 
-def _costs(pairing: Pairing, blank_id: int) -> tuple[Array, Array, Array]:
-    """Return `-log p` of blank and label at every node, and the probability of any other symbol.
-
-    Each is `[..., T, U + 1]`; a symbol that leads off the lattice counts as any other.
-    """
-    logits, is_frame = pairing.logits, pairing.is_frame[..., None]
-    label, is_label = widened(pairing.labels, 0, 1), widened(pairing.is_label, 0, 1)
-    length = jnp.sum(is_label, axis=-1, keepdims=True, dtype=jnp.int32)
-    read = lax.broadcasted_iota(jnp.int32, is_label.shape, is_label.ndim - 1) == length
-    more = widened(pairing.is_frame[..., 1:], 0, min(1, logits.shape[-3]))[..., None]
-    blank_fits = is_frame & (more | read[..., None, :])
-    label_fits = is_frame & is_label[..., None, :]
-    cost = numerics.softmax(logits, jnp.ones(logits.shape, bool)).surprisal()
-    blank = jnp.where(blank_fits, cost[..., blank_id], jnp.inf)
-    own = jnp.take_along_axis(cost, label[..., None, :, None], axis=-1)[..., 0]
-    symbol = arguments.expand_left(jnp.arange(logits.shape[-1], dtype=label.dtype), logits.ndim)
-    leads_on = (symbol == blank_id) & blank_fits[..., None]
-    leads_on |= (symbol == label[..., None, :, None]) & label_fits[..., None]
-    lost = jnp.sum(jnp.where(leads_on, 0, jnp.exp(-cost)), axis=-1)
-    return blank, jnp.where(label_fits, own, jnp.inf), lost
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _loss(blank_id: int, pairing: Pairing) -> Array:
+    return walks.loss(pairing, blank_id)
 
 
-def _walk(pairing: Pairing, blank: Array, label: Array, lost: Array) -> Array:
+@_loss.defjvp
+def _loss_jvp(blank_id: int, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # Autodiff of the recursion goes back through its logarithms and those of every symbol.
+    loss, slope = _loss_and_slope(blank_id, *primals)
+    return loss, jnp.sum(slope * tangents[0].logits, axis=(-1, -2, -3))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _loss_and_slope(blank_id: int, pairing: Pairing) -> tuple[Array, Array]:
+    return walks.loss_and_slope(pairing, blank_id)
+
+
+@_loss_and_slope.defjvp
+def _slope_jvp(blank_id: int, primals: Any, tangents: Any) -> Any:
+    # The two passes are made for values; derivatives of derivatives go through the plain form.
+    def again(logits: Array) -> tuple[Array, Array]:
+        pairing = primals[0]._replace(logits=logits)
+        loss = lambda x: _walk(pairing._replace(logits=x), blank_id)
+        value, pull = jax.vjp(loss, logits)
+        return value, pull(jnp.ones_like(value))[0]
+
+    return jax.jvp(again, (primals[0].logits,), (tangents[0].logits,))
+
+
+def _walk(pairing: Pairing, blank_id: int) -> Array:
     """Go through the lattice by anti-diagonals, of which every walk meets each once."""
-    sizes = [jnp.sum(a, axis=-1, dtype=jnp.int32) for a in (pairing.is_frame, pairing.is_label)]
-    # A step for each label and each blank.
-    steps = sizes[0] + sizes[1]
+    at = walks.places(pairing)
+    blank, label, lost = _costs(pairing.shown(), at, blank_id)
     nodes = (diagonals(blank, jnp.inf), diagonals(label, jnp.inf), diagonals(lost, 0.0))
-    # Made of the data, so that it is split over devices as they are.
-    dead = jnp.where(widened(pairing.is_label, 0, 1), -jnp.inf, -jnp.inf).astype(blank.dtype)
-    start = jnp.where(lax.broadcasted_iota(jnp.int32, dead.shape, dead.ndim - 1) == 0, 0, dead)
 
     def step(weights: Any, node: Any) -> Any:
         """Take one symbol; weights are shares of the walks that may still become right."""
         index, blank, label, lost = node
-        going = index < steps
+        going = index < at.steps
         miss = jnp.sum(jnp.exp(weights) * lost, axis=-1)
         new = numerics.log_add(weights - blank, shifted(weights - label, -jnp.inf))
         kept = numerics.log_sum_exp(new)
@@ -121,5 +126,22 @@ def _walk(pairing: Pairing, blank: Array, label: Array, lost: Array) -> Array:
 
     order = jnp.arange(len(nodes[0]), dtype=jnp.int32)
     # Backwards each step is taken again: less memory than what it leaves.
-    weights, paid = lax.scan(jax.checkpoint(step, prevent_cse=False), start, (order, *nodes))
+    step = jax.checkpoint(step, prevent_cse=False)
+    weights, paid = lax.scan(step, at.start(blank.dtype), (order, *nodes))
     return pairing.finish(jnp.sum(paid, axis=0), ~jnp.all(weights == -jnp.inf, axis=-1))
+
+
+def _costs(logits: Array, at: walks.Places, blank_id: int) -> tuple[Array, Array, Array]:
+    """Return `-log p` of blank and label at every node, and the probability of any other symbol.
+
+    Each is `[..., T, U + 1]`; a symbol that leads off the lattice counts as any other.
+    """
+    cost = numerics.softmax(logits, jnp.ones(logits.shape, bool)).surprisal()
+    index = jnp.broadcast_to(jnp.maximum(at.symbol, 0)[..., None], (*cost.shape[:-1], 1))
+    own = jnp.take_along_axis(cost, index, axis=-1)[..., 0]
+    symbol = lax.broadcasted_iota(at.symbol.dtype, logits.shape, logits.ndim - 1)
+    leads_on = (symbol == blank_id) & at.blank[..., None]
+    leads_on |= (symbol == at.symbol[..., None]) & at.label[..., None]
+    lost = jnp.sum(jnp.where(leads_on, 0, jnp.exp(-cost)), axis=-1)
+    blank = jnp.where(at.blank, cost[..., blank_id], jnp.inf)
+    return blank, jnp.where(at.label, own, jnp.inf), lost

@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 from jaxloss.divergence import samples
-from jaxloss.sequence.alignment import diagonals, shifted, widened
+from jaxloss.sequence.alignment import diagonals, moved_back, shifted
 
 Array = jax.Array
 
@@ -225,17 +225,13 @@ def _back(goal: _Goal, gamma: Array, last: Array, before: Array) -> tuple[Array,
         parts, entropy = _choice(gamma[..., None], *_ways(before, previous))
         one, other, both = (share * part for part in parts)
         by_gamma = by_gamma - jnp.sum(share * entropy, axis=-1)
-        return (before, next_share + one + _back_by_one(other), _back_by_one(both), by_gamma), share
+        return (before, next_share + one + moved_back(other), moved_back(both), by_gamma), share
 
     none = jnp.where(last > 0, 0, 0).astype(last.dtype)
     order = jnp.arange(1, len(before) + 1, dtype=jnp.int32)
     start = (last, none, none, none[..., 0])
     (_, share, _, by_gamma), shares = lax.scan(step, start, (order, before), reverse=True)
     return by_gamma, jnp.concatenate([(share + seed(0).astype(share.dtype))[None], shares])
-
-
-def _back_by_one(x: Array) -> Array:
-    return widened(x[..., 1:], 0, 1)
 
 
 def _choice(gamma: Array, *costs: Array) -> tuple[list[Array], Array]:
