@@ -4,7 +4,8 @@
 alpha, Renyi, chi-squared · `distance`: total variation, Hellinger · `gaussian`: Gaussians from
 their parameters · `distillation`: student and teacher · `transport` and `sinkhorn`: distances of
 samples that know how far apart the points are · `kernel`: distances of samples through kernels.
-`pair` prepares two distributions, in logarithms, and `samples` two samples, for the others.
+`pair` prepares two distributions, in logarithms, and `samples` two samples, for the others;
+`scaling` is the iteration of `sinkhorn`, and `blocks` goes through pairs a few rows at a time.
 """
 
 from jaxloss.divergence.distance import (

@@ -14,6 +14,7 @@ Conventions shared by the losses that compare samples (`transport`, `sinkhorn`, 
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -23,6 +24,13 @@ from jax import lax
 from jaxloss import arguments
 
 Array = jax.Array
+
+# Differences that are not worth taking apart.
+_FEW = 2**12
+# Components whose squares are summed before they are stored: as many as registers hold.
+_BLOCK = 16
+# Into how many parts the rows of many distances are taken apart.
+_GROUPS = 8
 
 
 class Sample(NamedTuple):
@@ -118,7 +126,34 @@ def _mask(function: str, name: str, value: Any, shape: tuple[int, ...]) -> Array
 def squared_distances(x: Array, y: Array) -> Array:
     """Return the squared distances `[..., n, m]` of vectors `[..., n, d]` and `[..., m, d]`."""
     # By differences, so that equal vectors are exactly 0 apart.
-    return jnp.sum((x[..., :, None, :] - y[..., None, :, :]) ** 2, axis=-1)
+    if x.size * y.shape[-2] <= _FEW:
+        return jnp.sum((x[..., :, None, :] - y[..., None, :, :]) ** 2, axis=-1)
+    columns = _components(y)
+    # A group of rows after the other: within a loop the sums are not taken apart by what uses them.
+    count = x.shape[-2]
+    padding = ((0, 0),) * (x.ndim - 2) + ((0, -count % _GROUPS), (0, 0))
+    rows = jnp.pad(x, padding).reshape(*x.shape[:-2], _GROUPS, -1, x.shape[-1])
+    squares = lax.map(lambda rows: _squares(_components(rows), columns), jnp.moveaxis(rows, -3, 0))
+    squares = jnp.moveaxis(squares, 0, -3)
+    return squares.reshape(*x.shape[:-2], -1, y.shape[-2])[..., :count, :]
+
+
+def _components(x: Array) -> Array:
+    """Return vectors `[..., n, d]` as blocks of components, `[d / block, block, ..., n]`."""
+    block = x.shape[-1] if x.shape[-1] <= 2 * _BLOCK else _BLOCK
+    x = jnp.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, -x.shape[-1] % block),))
+    return jnp.moveaxis(x, -1, 0).reshape(-1, block, *x.shape[:-1])
+
+
+def _squares(x: Array, y: Array) -> Array:
+    """Return the squared distances of vectors in blocks of components."""
+
+    def block(x: Array, y: Array) -> Array:
+        terms = ((a[..., :, None] - b[..., None, :]) ** 2 for a, b in zip(x, y, strict=True))
+        return functools.reduce(jnp.add, terms)
+
+    add = lambda total, parts: (total + block(*parts), None)
+    return lax.scan(add, block(x[0], y[0]), (x[1:], y[1:]))[0]
 
 
 @squared_distances.defjvp

@@ -11,6 +11,7 @@ potentials' own derivative, which solves a linear fixed-point equation at the so
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,31 +21,13 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxloss import arguments
-from jaxloss.divergence import samples
+from jaxloss.divergence import samples, scaling
+from jaxloss.divergence.blocks import beside
 from jaxloss.divergence.kernel import lifted
 from jaxloss.divergence.samples import Options
+from jaxloss.divergence.scaling import Problem, Way
 
 Array = jax.Array
-
-
-class Problem(NamedTuple):
-    """Two weighted samples as transport sees them.
-
-    Attributes:
-      across: `[..., n, m]`, costs from one sample to the other.
-      within_x: `[..., n, n]`, costs within the first.
-      within_y: `[..., m, m]`, costs within the second.
-      a: `[..., n]`, masses of the first.
-      b: `[..., m]`, masses of the second.
-      epsilon: `[...]`.
-    """
-
-    across: Array
-    within_x: Array
-    within_y: Array
-    a: Array
-    b: Array
-    epsilon: Array
 
 
 def sinkhorn_divergence(
@@ -71,7 +54,8 @@ def sinkhorn_divergence(
     to 0, and the gradient left as it is. The iterations needed grow like the largest cost divided
     by `epsilon`; with fewer the result is too small. The gradient takes the potentials as
     constants, which is exact at the solution: memory does not grow with the iterations, and
-    second derivatives solve for the potentials' own change.
+    second derivatives solve for the potentials' own change. It is at most that of one number for
+    each pair of members, and of large samples (`scaling`) that of a few rows of them.
 
     Args:
       predictions: `[..., n, d]`, real.
@@ -102,103 +86,159 @@ def sinkhorn_divergence(
     x, y, mask = samples.pair(function, options, 2, predictions=predictions, targets=targets)
     if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
         raise arguments.reject(function, "iterations", "an integer of at least 1", repr(iterations))
-    problem = Problem(
-        across=samples.squared_distances(x.points, y.points),
-        within_x=samples.squared_distances(x.points, x.points),
-        within_y=samples.squared_distances(y.points, y.points),
-        a=x.share,
-        b=y.share,
-        epsilon=arguments.hyper(function, "epsilon", epsilon, x.share[..., 0], above=0.0),
-    )
-    return arguments.masked(lifted(_divergence(iterations, problem)), mask)
+    epsilon = arguments.hyper(function, "epsilon", epsilon, x.share[..., 0], above=0.0)
+    # All split over devices as the points are, which masses and epsilon need not know of.
+    one, one_target = (jnp.ones_like(jnp.sum(s.points, axis=-1)) for s in (x, y))
+    a, b, epsilon = one * x.share, one_target * y.share, one[..., 0] * epsilon
+    mask = mask & (one[..., 0] > 0)
+    problem = Problem(x.points, y.points, a, b, epsilon)
+    solve = functools.partial(_divergence, Way(iterations, math.prod(mask.shape)))
+    for _ in mask.shape:
+        solve = jax.vmap(solve)
+    return arguments.masked(lifted(solve(problem)), mask)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _divergence(iterations: int, problem: Problem) -> Array:
-    return _value(problem, _potentials(iterations, problem))
+def _divergence(way: Way, problem: Problem) -> Array:
+    return _value(way, problem, _potentials(way, problem))
 
 
 @_divergence.defjvp
-def _divergence_jvp(iterations: int, primals: Any, tangents: Any) -> tuple[Array, Array]:
+def _divergence_jvp(way: Way, primals: Any, tangents: Any) -> tuple[Array, Array]:
     # The potentials are constants here, yet not to whoever differentiates this once more.
-    potentials = _potentials(iterations, *primals)
-    return jax.jvp(lambda problem: _value(problem, potentials), primals, tangents)
+    potentials = _potentials(way, *primals)
+    return jax.jvp(lambda problem: _value(way, problem, potentials), primals, tangents)
 
 
-def _value(problem: Problem, potentials: tuple[Array, Array, Array]) -> Array:
+def _value(way: Way, problem: Problem, potentials: tuple[Array, Array, Array]) -> Array:
     """Return the divergence, which is largest at the right potentials of each of the problems."""
     f, g, f_across = potentials
-    across, within_x, within_y, a, b, epsilon = problem
-    g_across = soft_minimum(f_across, jnp.swapaxes(across, -1, -2), a, epsilon, exact=True)
-    own_x = 0.5 * (f + soft_minimum(f, within_x, a, epsilon, exact=True))
-    own_y = 0.5 * (g + soft_minimum(g, within_y, b, epsilon, exact=True))
-    return jnp.sum(a * (f_across - own_x), axis=-1) + jnp.sum(b * (g_across - own_y), axis=-1)
+    x, y, a, b, epsilon = problem
+    across = _answer(way, Question(y, b, x, a, f_across, epsilon)) + jnp.vdot(a, f_across)
+    own_x = _answer(way, Question(x, a, x, a, f, epsilon)) + jnp.vdot(a, f)
+    own_y = _answer(way, Question(y, b, y, b, g, epsilon)) + jnp.vdot(b, g)
+    return across - 0.5 * (own_x + own_y)
 
 
-def _potentials(iterations: int, problem: Problem) -> tuple[Array, Array, Array]:
+class Question(NamedTuple):
+    """What potentials `[m]` of one sample say of another, on the average.
+
+    Attributes:
+      x: `[n, d]`, whom they are asked of.
+      a: `[n]`, their masses.
+      y: `[m, d]`.
+      b: `[m]`, their masses.
+      potential: `[m]`.
+      epsilon: `[]`.
+    """
+
+    x: Array
+    a: Array
+    y: Array
+    b: Array
+    potential: Array
+    epsilon: Array
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _answer(way: Way, question: Question) -> Array:
+    """Return `-epsilon sum_i a_i log(sum_j b_j exp((potential_j - cost_ij) / epsilon))`."""
+    return _slopes(way, question)[0]
+
+
+@_answer.defjvp
+def _answer_jvp(way: Way, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # The gradient is formed in the forward pass, while the pairs are at hand.
+    value, slopes = _slopes(way, *primals)
+    along = jax.tree.map(jnp.vdot, slopes, tangents[0])
+    return value, functools.reduce(jnp.add, along)
+
+
+def _slopes(way: Way, question: Question) -> tuple[Array, Question]:
+    """Return the answer, and its derivatives as a `Question`."""
+    x, a, y, b, potential, epsilon = question
+    # About a common centre, where products round least.
+    centre = lax.stop_gradient(jnp.mean(y, axis=0, keepdims=True))
+    beside = lambda points: jnp.pad(points - centre, ((0, 0), (1, 0)), constant_values=1)
+    known = b[:, None] * beside(y)
+
+    def add(sums: tuple[Array, Array], members: Any) -> Any:
+        seen, by_epsilon = sums
+        _, (x_, a_) = members
+        top, below = scaling.rows(x_, y, potential, b, epsilon)
+        kernel = jnp.exp(below)
+        sums_ = scaling.dot(kernel, known)
+        mass, mean = sums_[:, 0], sums_[:, 1:] / sums_[:, :1]
+        log_mass = _log(mass, scaling.dot(jnp.expm1(below), b))
+        seen = seen + scaling.dot(kernel.T, (a_ / mass)[:, None] * beside(x_))
+        below_mean = scaling.dot(kernel * below, b) / mass
+        by_epsilon = by_epsilon + jnp.vdot(a_, below_mean - log_mass)
+        said = -top - epsilon * log_mass, 2 * a_[:, None] * (x_ - centre - mean)
+        return (seen, by_epsilon), said
+
+    blocks, start = way.blocks(x, y), (jnp.zeros_like(known), jnp.zeros_like(epsilon))
+    (seen, by_epsilon), said = blocks.fold(add, start, *blocks.fill(x, a))
+    by_a, by_x = (s[: len(x)] for s in said)
+    share, mean = seen[:, 0], seen[:, 1:]
+    by_y = 2 * b[:, None] * (share[:, None] * (y - centre) - mean)
+    slopes = Question(by_x, by_a, by_y, -epsilon * share, -b * share, by_epsilon)
+    return jnp.vdot(a, by_a), slopes
+
+
+def _log(mass: Array, less: Array) -> Array:
+    """Return the logarithm of a mass of which 1 is known to be the sum with `-less`."""
+    near = less > -0.5
+    return jnp.where(near, jnp.log1p(jnp.where(near, less, 0)), jnp.log(mass))
+
+
+def _potentials(way: Way, problem: Problem) -> tuple[Array, Array, Array]:
     """Return the potentials of `OT(x, x)`, of `OT(y, y)`, and that of `x` in `OT(x, y)`."""
-    across, within_x, within_y, a, b, epsilon = problem
-    # Near the solution a symmetric step at least halves the error: one for each bit, and a few.
-    enough = jnp.finfo(a.dtype).nmant + 8
-    f = _settled(_symmetric_step, enough, (within_x, a, epsilon))
-    g = _settled(_symmetric_step, enough, (within_y, b, epsilon))
-    own_x, own_y = soft_minimum(f, within_x, a, epsilon), soft_minimum(g, within_y, b, epsilon)
-    excess = _settled(_step, iterations, (across, f, g, own_x, own_y, a, b, epsilon))
-    return f, g, f + excess
+    x, y, a, b, epsilon = problem
+    f = _own(way, x, a, epsilon, lax.stop_gradient(x[0, 0]))
+    g = _own(way, y, b, epsilon, lax.stop_gradient(f[0]))
+    return f, g, _across(way, problem, lax.stop_gradient(g))
 
 
-def _symmetric_step(f: Array, problem: Any) -> Array:
-    return 0.5 * (f + soft_minimum(f, *problem))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _own(way: Way, x: Array, a: Array, epsilon: Array, after: Array) -> Array:
+    return scaling.own(way, x, a, epsilon, after)
 
 
-def _step(excess: Array, problem: Any) -> Array:
-    """Improve the potentials of `OT(x, y)`, counted from those of `OT(x, x)` and `OT(y, y)`.
+@_own.defjvp
+def _own_jvp(way: Way, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    def step(f: Array, x: Array, a: Array, epsilon: Array) -> Array:
+        return scaling.symmetric(f, scaling.soft_minimum(way, x, x, f, a, epsilon))
 
-    Counted so, because for equal samples nothing is left to round.
-    """
-    across, f, g, own_x, own_y, a, b, epsilon = problem
-    back = soft_minimum(f + excess, jnp.swapaxes(across, -1, -2), a, epsilon) - own_y
-    return soft_minimum(g + back, across, b, epsilon) - own_x
+    f = _own(way, *primals)
+    return f, _moved(step, scaling.steps_of_own(f), f, primals[:3], tangents[:3])
 
 
-def soft_minimum(
-    potential: Array, cost: Array, share: Array, epsilon: Array, exact: bool = False
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _across(way: Way, problem: Problem, g: Array) -> Array:
+    return scaling.across(way, problem, g)
+
+
+@_across.defjvp
+def _across_jvp(way: Way, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    def step(f: Array, problem: Problem) -> Array:
+        x, y, a, b, epsilon = problem
+        g = scaling.soft_minimum(way, y, x, f, a, epsilon)
+        return scaling.soft_minimum(way, x, y, g, b, epsilon)
+
+    f = _across(way, *primals)
+    # Where the iteration began does not matter to where it ends.
+    return f, _moved(step, way.iterations, f, primals[:1], tangents[:1])
+
+
+def _moved(
+    step: Callable[..., Array], iterations: int, solution: Array, primals: Any, tangents: Any
 ) -> Array:
-    """Return `-epsilon log(sum_j share_j exp((potential_j - cost_ij) / epsilon))`, `[..., i]`.
+    """Return the change of the solution of `state = step(state, *primals)`.
 
-    `exact` also where that is far smaller than epsilon, at the price of a second exponential; the
-    steps do not need it, because small errors of the potentials hardly change the value.
+    It solves the linearised step, and is found by iterating that, at the pace of the iteration
+    itself.
     """
-    epsilon, share = epsilon[..., None], share[..., None, :]
-    present = share != 0
-    gain = potential[..., None, :] - cost
-    top = lax.stop_gradient(jnp.max(jnp.where(present, gain, -jnp.inf), axis=-1, keepdims=True))
-    # What is absent is selected away before the exponential, which could overflow.
-    below = jnp.where(present, gain - top, 0) / epsilon[..., None]
-    mass = jnp.sum(share * jnp.exp(below), axis=-1)
-    log_mass = jnp.log(mass)
-    if exact:
-        less = jnp.sum(share * jnp.expm1(below), axis=-1)
-        near = less > -0.5
-        log_mass = jnp.where(near, jnp.log1p(jnp.where(near, less, 0)), log_mass)
-    return -top[..., 0] - epsilon * log_mass
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _settled(step: Callable[[Array, Any], Array], iterations: int, problem: Any) -> Array:
-    """Return what `iterations` steps make of 0; the problem begins with costs `[..., n, m]`."""
-    start = jnp.zeros_like(problem[0][..., 0])
-    return lax.fori_loop(0, iterations, lambda _, state: step(state, problem), start)
-
-
-@_settled.defjvp
-def _settled_jvp(
-    step: Callable[[Array, Any], Array], iterations: int, primals: Any, tangents: Any
-) -> tuple[Array, Array]:
-    # Where a step changes nothing, the change of the solution solves the linearised step; found by
-    # iterating that, at the pace of the iteration itself.
-    state = _settled(step, iterations, *primals)
-    _, linear = jax.linearize(step, state, *primals)
+    _, linear = jax.linearize(step, solution, *primals)
     repeat = lambda move, _: (linear(move, *tangents), None)
-    move, _ = lax.scan(repeat, jnp.zeros_like(state), None, length=iterations)
-    return state, move
+    start = beside(jnp.zeros_like(solution), solution, *jax.tree.leaves(primals))
+    return lax.scan(repeat, start, None, length=iterations)[0]
