@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxloss import numerics
+from jaxloss.contrastive import rows
 
 Array = jax.Array
 Term = Callable[[Array], Array]
@@ -76,8 +77,8 @@ def _sums_jvp(term: Term, primals: Any, tangents: Any) -> tuple[Array, Array]:
     chunk = _CHUNK * primals[0].shape[-2] // (primals[0].size * primals[1].shape[-2] + 1)
 
     def plain(x: Array, y: Array) -> Array:
-        gaps = lambda rows: rows[..., :, None, :] - y[..., None, :, :]
-        return by_rows(lambda rows: jnp.sum(term(gaps(rows)), axis=-1), chunk, x)
+        gaps = lambda some: some[..., :, None, :] - y[..., None, :, :]
+        return rows.by_rows(lambda some: jnp.sum(term(gaps(some)), axis=-1), chunk, x, x.ndim - 2)
 
     return _sums(term, *primals), jax.jvp(plain, primals, tangents)[1]
 
@@ -88,25 +89,3 @@ def _blocks(v: Array) -> Array:
     v = jnp.pad(v, [(0, 0)] * (v.ndim - 1) + [(0, count * _BLOCK - v.shape[-1])])
     v = jnp.moveaxis(v, -1, 0)
     return v.reshape(count, _BLOCK, *v.shape[1:])
-
-
-def by_rows(compute: Callable[..., Any], chunk: int, *rows: Array) -> Any:
-    """Return what is computed of arrays `[..., n, k]`, `[..., n, l]`, for a few rows at a time.
-
-    What happens within is computed again for the gradient, and not kept.
-    """
-    count, chunk = rows[0].shape[-2], max(chunk, 1)
-    chunks = -(-count // chunk)
-    if chunks <= 1:
-        return compute(*rows)
-
-    def split(x: Array) -> Array:
-        x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, chunks * chunk - count), (0, 0)])
-        return jnp.moveaxis(x.reshape(*x.shape[:-2], chunks, chunk, x.shape[-1]), -3, 0)
-
-    def joined(x: Array) -> Array:
-        x = jnp.moveaxis(x, 0, -3)
-        return x.reshape(*x.shape[:-3], chunks * chunk, x.shape[-1])[..., :count, :]
-
-    once = jax.checkpoint(lambda parts: compute(*parts))
-    return jax.tree.map(joined, lax.map(once, tuple(map(split, rows))))

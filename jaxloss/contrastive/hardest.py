@@ -8,11 +8,13 @@ for a gradient that is 0 in nearly all of them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxloss.contrastive import batch, differences
+from jaxloss.contrastive import batch, differences, rows
 from jaxloss.contrastive import mining as miners
 from jaxloss.contrastive import similarity as between
 
@@ -50,16 +52,18 @@ def _chosen(choice: str, b: batch.Labelled) -> tuple[Array, Array, Array, Array]
     """Return both indices and whether there are both, `[..., n, 1]`; and if any member is tied."""
     anchors, others = lax.stop_gradient((b.anchors, b.others))
 
-    def few(rows: Array, positive: Array, negative: Array) -> tuple[Array, ...]:
-        far = between.MANY[choice](rows, others)
+    def few(some: Any) -> tuple[Array, ...]:
+        anchors, positive, negative = some
+        far = between.MANY[choice](anchors, others)
         furthest, tied, some = _largest(jnp.where(positive, far, -jnp.inf))
         nearest, tied_too, some_too = _largest(jnp.where(negative, -far, -jnp.inf))
         complete = some & some_too
         return furthest, nearest, complete, complete & (tied | tied_too)
 
-    chunk = _PAIRS * b.positive.shape[-2] // b.positive.size
-    rows = anchors, b.positive, b.negative
-    furthest, nearest, complete, tied = differences.by_rows(few, chunk, *rows)
+    some = anchors, b.positive, b.negative
+    axis = b.mask.ndim - 1
+    chunk = _PAIRS * b.mask.shape[-1] // b.positive.size
+    furthest, nearest, complete, tied = rows.by_rows(few, chunk, some, axis)
     return furthest, nearest, complete, jnp.any(tied)
 
 

@@ -15,6 +15,8 @@ Conventions shared by every function of this module:
   anchor, no positive and no negative.
 * Hyper-parameters are numbers, or one for each set, `[...]`.
 * `axis_name`: mapped axes over which the members are split (see `jaxloss.contrastive.batch`).
+* Of large sets the similarities `[..., n, m]` are never all there, unless they are a function of
+  yours: memory is that of a few rows of them.
 * `TypeError` for a wrong kind of number, `ValueError` for a wrong shape or hyper-parameter.
 """
 
@@ -27,7 +29,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics, reduction
-from jaxloss.contrastive import batch
+from jaxloss.contrastive import batch, logsums
 from jaxloss.contrastive import similarity as between
 
 Array = jax.Array
@@ -67,24 +69,18 @@ def n_pairs_loss(
     """
     function = "n_pairs_loss"
     b = batch.paired(function, where, axis_name, anchors=anchors, positives=positives)
-    logits = between.similarity(function, "dot", b.first, b.all_second)
-    return arguments.masked(_surprisal_of_own(logits, b), b.mask)
+    logits = between.matrix(function, "dot", b.first, b.all_second)
+    return arguments.masked(_surprisal(logsums.sums(b, logits)), b.mask)
 
 
-def _surprisal_of_own(logits: Array, b: batch.Paired) -> Array:
-    """Return the cross-entropy of each row `[..., n, m]` with its own counterpart, `[..., n]`."""
-    surprisal = numerics.softmax(jnp.where(b.present, logits, 0), b.present).surprisal()
-    return jnp.sum(jnp.where(b.is_own, surprisal, 0), axis=-1)
+def _surprisal(found: logsums.Sums) -> Array:
+    """Return the cross-entropy of each anchor with its counterpart, `[..., n]`."""
+    return numerics.softplus(found.rows.beyond(found.own))
 
 
 def _temperature(function: str, value: Any, like: Any) -> Array:
     """Convert and check the temperature."""
     return batch.hyper(function, "temperature", value, like, above=0.0)
-
-
-def _scaled(function: str, choice: Any, temperature: Array, x: Array, y: Array) -> Array:
-    """Return similarities over the temperature, `[..., n, m]`."""
-    return between.similarity(function, choice, x, y) / temperature
 
 
 def ntxent(
@@ -130,11 +126,14 @@ def ntxent(
     function = "ntxent"
     b = batch.labelled(function, where, axis_name, embeddings=embeddings, labels=labels)
     temperature = _temperature(function, temperature, b.anchors)
-    logits = _scaled(function, similarity, temperature, b.anchors, b.others)
-    rivals = batch.log_sum(b.negative, logits)
-    loss = batch.mean_over(b.positive, numerics.softplus(rivals[..., None] - logits))
-    loss = batch.known(loss, temperature)
-    return arguments.masked(loss, b.mask)
+    logits = between.matrix(function, similarity, b.anchors, b.others, temperature)
+
+    def loss(b: batch.Labelled, logits: Array) -> Array:
+        rivals = batch.log_sum(b.negative, logits)
+        lag = jnp.where(b.positive, rivals[..., None] - logits, -jnp.inf)
+        return batch.mean_over(b.positive, numerics.softplus(lag))
+
+    return arguments.masked(batch.known(batch.each(loss, b, logits), temperature), b.mask)
 
 
 def info_nce_loss(
@@ -177,8 +176,8 @@ def info_nce_loss(
     function = "info_nce_loss"
     b = batch.paired(function, where, axis_name, anchors=anchors, positives=positives)
     temperature = _temperature(function, temperature, b.first)
-    logits = _scaled(function, similarity, temperature, b.first, b.all_second)
-    return arguments.masked(_surprisal_of_own(logits, b), b.mask)
+    logits = between.matrix(function, similarity, b.first, b.all_second, temperature)
+    return arguments.masked(_surprisal(logsums.sums(b, logits)), b.mask)
 
 
 def supervised_contrastive_loss(
@@ -221,11 +220,13 @@ def supervised_contrastive_loss(
     function = "supervised_contrastive_loss"
     b = batch.labelled(function, where, axis_name, embeddings=embeddings, labels=labels)
     temperature = _temperature(function, temperature, b.anchors)
-    logits = _scaled(function, similarity, temperature, b.anchors, b.others)
-    everyone = b.positive | b.negative
-    surprisal = numerics.softmax(jnp.where(everyone, logits, 0), everyone).surprisal()
-    loss = batch.known(batch.mean_over(b.positive, surprisal), temperature)
-    return arguments.masked(loss, b.mask)
+    logits = between.matrix(function, similarity, b.anchors, b.others, temperature)
+    partnered, count = batch.partnered(b)
+    found = logsums.sums(partnered, logits)
+    # Told from one positive: of an anchor that has no other, what is small keeps its digits.
+    spread = (count - 1) * found.own - found.friends
+    loss = _surprisal(found) + numerics.divide(spread, count.astype(spread.dtype))
+    return arguments.masked(batch.known(jnp.where(count > 0, loss, 0), temperature), b.mask)
 
 
 def decoupled_contrastive_loss(
@@ -269,17 +270,14 @@ def decoupled_contrastive_loss(
     function = "decoupled_contrastive_loss"
     b = batch.paired(function, where, axis_name, anchors=anchors, positives=positives)
     temperature = _temperature(function, temperature, b.first)
-    across = _scaled(function, similarity, temperature, b.first, b.all_second)
-    within = _scaled(function, similarity, temperature, b.first, b.all_first)
-    rivals = jnp.tile(b.present & ~b.is_own, 2)
-    gaps = jnp.concatenate([within, across], axis=-1) - _own(across, b)[..., None]
-    some = jnp.any(rivals, axis=-1)
-    return arguments.masked(jnp.where(some, batch.log_sum(rivals, gaps), 0), b.mask)
-
-
-def _own(values: Array, b: batch.Paired) -> Array:
-    """Return the diagonal, `[..., n]`."""
-    return jnp.sum(jnp.where(b.is_own, values, 0), axis=-1)
+    across, within = (
+        between.matrix(function, similarity, b.first, others, temperature)
+        for others in (b.all_second, b.all_first)
+    )
+    found, beside = (logsums.sums(b, matrix) for matrix in (across, within))
+    gaps = jnp.stack([x.rows.beyond(found.own) for x in (found, beside)], axis=-1)
+    rivals = batch.log_sum(gaps != -jnp.inf, gaps)
+    return arguments.masked(jnp.where(rivals == -jnp.inf, 0, rivals), b.mask)
 
 
 def clip_loss(
@@ -321,14 +319,10 @@ def clip_loss(
     function = "clip_loss"
     b = batch.paired(function, where, axis_name, images=images, texts=texts)
     temperature = _temperature(function, temperature, b.first)
-    there = _scaled(function, similarity, temperature, b.first, b.all_second)
-    # Of a batch that is not split the same products, read by columns.
-    back = there
-    if b.all_first is not b.first:
-        back = _scaled(function, similarity, temperature, b.all_first, b.second)
-    back = jnp.swapaxes(back, -1, -2)
-    loss = 0.5 * (_surprisal_of_own(there, b) + _surprisal_of_own(back, b))
-    return arguments.masked(loss, b.mask)
+    logits = between.matrix(function, similarity, b.first, b.all_second, temperature)
+    found = logsums.sums(b, logits, columns=True)
+    back = found._replace(rows=found.columns.over(axis_name).at(b.place))
+    return arguments.masked(0.5 * (_surprisal(found) + _surprisal(back)), b.mask)
 
 
 def siglip_loss(
@@ -373,7 +367,12 @@ def siglip_loss(
     function = "siglip_loss"
     b = batch.paired(function, where, axis_name, images=images, texts=texts)
     temperature = _temperature(function, temperature, b.first)
-    logits = _scaled(function, similarity, temperature, b.first, b.all_second)
-    logits = logits + batch.hyper(function, "bias", bias, b.first)
-    terms = numerics.softplus(jnp.where(b.is_own, -logits, logits))
-    return arguments.masked(jnp.sum(jnp.where(b.present, terms, 0), axis=-1), b.mask)
+    bias = batch.hyper(function, "bias", bias, b.first)
+    matrix = between.matrix(function, similarity, b.first, b.all_second, temperature)
+
+    def loss(b: batch.Paired, logits: Array) -> Array:
+        logits = logits + bias
+        signed = jnp.where(b.own, -logits, jnp.where(b.rival, logits, -jnp.inf))
+        return jnp.sum(numerics.softplus(signed), axis=-1)
+
+    return arguments.masked(batch.each(loss, b, matrix), b.mask)

@@ -16,11 +16,12 @@ of your own of that kind will do as well.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 from jaxloss.contrastive import differences
@@ -67,8 +68,12 @@ def dots(x: Array, y: Array) -> Array:
 
 def cosines(x: Array, y: Array) -> Array:
     """Return the cosines of the angles, `[..., n, m]`, in [-1, 1] up to rounding."""
+    return dots(*_units(x, y))
+
+
+def _units(x: Array, y: Array) -> tuple[Array, Array]:
     zero = jnp.zeros((*x.shape[:-2], 1), x.dtype)
-    return dots(numerics.unit(x, zero)[0], numerics.unit(y, zero)[0])
+    return numerics.unit(x, zero)[0], numerics.unit(y, zero)[0]
 
 
 DISTANCES = {
@@ -107,6 +112,39 @@ def distance(function: str, choice: Between, x: Array, y: Array) -> Array:
 def similarity(function: str, choice: Between, x: Array, y: Array) -> Array:
     """Return the similarities of the argument `similarity` of a loss, `[..., n, m]`."""
     return _chosen(function, "similarity", choice, SIMILARITIES)(x, y)
+
+
+class Matrix(NamedTuple):
+    """Similarities `[..., n, m]` of which some rows can be had at a time.
+
+    Attributes:
+      rows: `[..., n, k]`, what the rows are made of.
+      rest: what else they are made of, a tree of arrays.
+      of: `of(rows, rest)`, the similarities of some of the rows.
+    """
+
+    rows: Array
+    rest: Any
+    of: Callable[[Array, Any], Array]
+
+
+def matrix(
+    function: str, choice: Between, x: Array, y: Array, temperature: ArrayLike = 1.0
+) -> Matrix:
+    """Return the similarities of the argument `similarity` of a loss, over the temperature."""
+    between = _chosen(function, "similarity", choice, SIMILARITIES)
+    if callable(choice):  # One that may look at all vectors before it says anything of two.
+        return Matrix(between(x, y) / temperature, (), _as_they_are)
+    x, y = _units(x, y) if choice == "cosine" else (x, y)
+    return Matrix(x / temperature, jnp.swapaxes(y, -1, -2), _product)
+
+
+def _product(x: Array, y: Array) -> Array:
+    return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
+
+
+def _as_they_are(rows: Array, _: Any) -> Array:
+    return rows
 
 
 def _chosen(function: str, argument: str, choice: Between, table: Any) -> Any:

@@ -46,6 +46,35 @@ def _their_supcon() -> Any:
     return losses.SupConLoss(temperature=0.1)
 
 
+def _our_ntxent(embeddings: Any, labels: Any) -> Any:
+    return jnp.mean(jl.ntxent(embeddings, labels))
+
+
+def _plain_ntxent() -> Any:
+    def loss(embeddings: Any, labels: Any) -> Any:
+        unit = embeddings / jnp.linalg.norm(embeddings, axis=1, keepdims=True)
+        logits, same = unit @ unit.T / 0.07, labels[:, None] == labels[None]
+        positive = same & ~jnp.eye(len(labels), dtype=bool)
+        rivals = jax.nn.logsumexp(jnp.where(same, -jnp.inf, logits), axis=1, keepdims=True)
+        each = jnp.where(positive, jax.nn.softplus(rivals - logits), 0)
+        return jnp.mean(jnp.sum(each, axis=1) / jnp.sum(positive, axis=1))
+
+    return loss
+
+
+def _their_ntxent() -> Any:
+    from pytorch_metric_learning import losses
+
+    loss = losses.NTXentLoss(temperature=0.07)
+
+    def within_memory(embeddings: Any, labels: Any) -> Any:
+        if len(labels) > 256:
+            raise MemoryError("it would take more than 12 GB")
+        return loss(embeddings, labels)
+
+    return within_memory
+
+
 def _our_triplets(mining: str) -> Any:
     loss = lambda embeddings, labels: jl.triplet_loss(embeddings, labels, mining=mining)
     return lambda embeddings, labels: jnp.mean(loss(embeddings, labels))
@@ -85,6 +114,30 @@ def _plain_clip() -> Any:
     return loss
 
 
+def _our_info(images: Any, texts: Any) -> Any:
+    return jnp.mean(jl.info_nce_loss(images, texts))
+
+
+def _plain_info() -> Any:
+    def loss(images: Any, texts: Any) -> Any:
+        a, b = (x / jnp.linalg.norm(x, axis=1, keepdims=True) for x in (images, texts))
+        logits = a @ b.T / 0.07
+        return jnp.mean(jax.nn.logsumexp(logits, axis=1) - jnp.diagonal(logits))
+
+    return loss
+
+
+def _torch_info() -> Any:
+    from torch import arange
+    from torch.nn.functional import cross_entropy, normalize
+
+    def loss(images: Any, texts: Any) -> Any:
+        logits = normalize(images, dim=1) @ normalize(texts, dim=1).T / 0.07
+        return cross_entropy(logits, arange(len(images)))
+
+    return loss
+
+
 def _our_siglip(images: Any, texts: Any) -> Any:
     return jnp.mean(jl.siglip_loss(images, texts))
 
@@ -105,6 +158,10 @@ OPERATIONS = (
     Operation("supervised_contrastive_loss", "groups of 8", _SIZES, _labelled, _our_supcon,
               {"plain jax": (in_jax, _plain_supcon),
                "pytorch-metric-learning": (in_torch, _their_supcon)}, reference=_plain_supcon()),
+    Operation("ntxent", "each positive by itself against the negatives, groups of 8", _SIZES,
+              _labelled, _our_ntxent,
+              {"plain jax": (in_jax, _plain_ntxent),
+               "pytorch-metric-learning": (in_torch, _their_ntxent)}, reference=_plain_ntxent()),
     Operation("triplet_batch_hard", "hardest positive and negative, groups of 8", _SIZES,
               _labelled, _our_triplets("batch_hard"),
               {"pytorch-metric-learning": (in_torch, _their_batch_hard)}),
@@ -113,6 +170,9 @@ OPERATIONS = (
               {"pytorch-metric-learning": (in_torch, _their_batch_all)}),
     Operation("clip_loss", "pairs in 256 dimensions", _SIZES, _pairs, _our_clip,
               {"plain jax": (in_jax, _plain_clip)}, moving=(0, 1), reference=_plain_clip()),
+    Operation("info_nce_loss", "pairs in 256 dimensions, one way", _SIZES, _pairs, _our_info,
+              {"plain jax": (in_jax, _plain_info), "torch": (in_torch, _torch_info)},
+              moving=(0, 1), reference=_plain_info()),
     Operation("siglip_loss", "pairs in 256 dimensions", _SIZES, _pairs, _our_siglip,
               {"plain jax": (in_jax, _plain_siglip)}, moving=(0, 1), reference=_plain_siglip()),
 )  # fmt: skip
