@@ -89,9 +89,11 @@ def cross_entropy(logits: Array, yes: Array, no: Array, total: Array) -> Array:
     Both terms share `log(1 + exp(-|logits|))`; what is left is `|logits|` times the weight of the
     side that the logit is not on. Nothing cancels, and a weight of 0 silences an infinite logit.
     """
-    above, size = numerics.fold(logits)
-    shared = total * jnp.log1p(jnp.exp(-size))
-    return shared + numerics.weighted(jnp.where(above, no, yes), size)
+    size, against = jnp.abs(logits), jnp.where(logits > 0, no, yes)
+    silent = jnp.isinf(size) & (against == 0)
+    loss = total * jnp.log1p(jnp.exp(-size)) + against * jnp.where(silent, 0, size)
+    # Selected last, which lets the compiler form all of it, and a sum over it, in one loop.
+    return jnp.where(jnp.isnan(size), size, loss)
 
 
 @cross_entropy.defjvp

@@ -7,6 +7,7 @@ differences of logarithms stay finite.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -37,7 +38,7 @@ def present(logs: Array, mask: Array) -> Array:
 def excess(p: Array, q: Array, u: Array) -> Array:
     """Return `p log(p / q) - p + q` with `u = log(q / p)`: >= 0 term by term, also by rounding."""
     small = jnp.abs(u) < 0.5
-    near = p * numerics.exp_remainder(jnp.where(small, u, 0))
+    near = p * numerics.exp_remainder_near(jnp.where(small, u, 0))
     return jnp.where(small, near, q - p - p * u)
 
 
@@ -58,6 +59,20 @@ def mass_difference(log_p: Array, log_q: Array, rounding: float | None) -> tuple
     epsilon = float(jnp.finfo(p.dtype).eps)
     slack = 0.5 * max(rounding, epsilon) * inputs + 8 * epsilon * jnp.sum(p + q, axis=-1)
     return difference, jnp.abs(difference) <= slack
+
+
+def rounding_of_mass(mass: Array, entries: int, rounding: float) -> Array:
+    """Return how far two masses can be apart that differ by the rounding of the inputs only.
+
+    Args:
+      mass: `[...]`, of one of them.
+      entries: how many entries it is the sum of.
+      rounding: machine epsilon of the inputs as they came.
+    """
+    # The sum of `p |log p|`, by which roundings of logarithms count, is largest for equal entries.
+    most = 1 + math.log(entries) + jnp.abs(numerics.log(mass))
+    epsilon = float(jnp.finfo(mass.dtype).eps)
+    return (max(rounding, epsilon) * most + 16 * epsilon) * mass
 
 
 def rounding_of(*data: Any) -> float:

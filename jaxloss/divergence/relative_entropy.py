@@ -67,7 +67,8 @@ def kl_divergence(
     function = "kl_divergence"
     log_q, p, log_p, mask = _with_targets(function, axis, where, log_predictions, targets)
     rounding = pair.rounding_of(log_predictions, targets)
-    return arguments.masked(_relative_entropy(p, log_p, log_q, rounding), mask)
+    mass = jnp.sum(p, axis=-1)
+    return arguments.masked(_relative_entropy(_mass(p), log_p, log_q, mass, rounding), mask)
 
 
 def kl_divergence_with_log_targets(
@@ -103,7 +104,9 @@ def kl_divergence_with_log_targets(
     function = "kl_divergence_with_log_targets"
     log_q, log_p, mask = pair.log_pair(function, axis, where, log_predictions, log_targets)
     rounding = pair.rounding_of(log_predictions, log_targets)
-    return arguments.masked(_relative_entropy(jnp.exp(log_p), log_p, log_q, rounding), mask)
+    p = jnp.exp(log_p)
+    mass = jnp.sum(p, axis=-1)
+    return arguments.masked(_relative_entropy(p, log_p, log_q, mass, rounding), mask)
 
 
 def reverse_kl_divergence(
@@ -139,7 +142,9 @@ def reverse_kl_divergence(
     function = "reverse_kl_divergence"
     log_q, log_p, mask = pair.log_pair(function, axis, where, log_predictions, log_targets)
     rounding = pair.rounding_of(log_predictions, log_targets)
-    return arguments.masked(_relative_entropy(jnp.exp(log_q), log_q, log_p, rounding), mask)
+    q = jnp.exp(log_q)
+    mass = jnp.sum(q, axis=-1)
+    return arguments.masked(_relative_entropy(q, log_q, log_p, mass, rounding), mask)
 
 
 def generalized_kl_divergence(
@@ -210,7 +215,7 @@ def _generalized(
     function: str, log_predictions: Any, targets: Any, axis: arguments.Axis, where: Any
 ) -> Array:
     log_q, p, log_p, mask = _with_targets(function, axis, where, log_predictions, targets)
-    q = jnp.exp(log_q)
+    p, q = _mass(p), jnp.exp(log_q)
     formula = jnp.sum(_plain(p, log_p, log_q) + q - p, axis=-1)
     terms = pair.excess(p, q, log_q - log_p)
     value = jnp.sum(jnp.where(_impossible(p, log_q), jnp.inf, terms), axis=-1)
@@ -220,22 +225,27 @@ def _generalized(
 def _with_targets(
     function: str, axis: arguments.Axis, where: Any, log_predictions: Any, targets: Any
 ) -> tuple[Array, Array, Array, Array]:
-    """Return `log q`, `p`, `log p` and the mask; a negative target becomes NaN."""
+    """Return `log q`, `p`, `log p` and the mask."""
     (log_q, p), mask = arguments.events(
         function, axis, where, log_predictions=log_predictions, targets=targets
     )
-    p = jnp.where(p >= 0, p, jnp.nan)
     return pair.present(log_q, mask), p, pair.present(numerics.log(p), mask), mask
 
 
-def _relative_entropy(p: Array, log_p: Array, log_q: Array, rounding: float) -> Array:
+def _mass(p: Array) -> Array:
+    """Return targets with NaN for negative ones."""
+    return jnp.where(p >= 0, p, jnp.nan)
+
+
+def _relative_entropy(p: Array, log_p: Array, log_q: Array, mass: Array, rounding: float) -> Array:
     """Return `sum(p (log p - log q))`, never negative where the two masses are equal."""
-    formula = jnp.sum(_plain(p, log_p, log_q), axis=-1)
-    _, equal = pair.mass_difference(log_p, log_q, rounding)
-    terms = pair.excess(p, jnp.exp(log_q), log_q - log_p)
-    value = jnp.where(equal, jnp.sum(terms, axis=-1), formula)
-    infinite = jnp.any(_impossible(p, log_q), axis=-1)
-    return numerics.valued(formula, jnp.where(infinite, jnp.inf, value))
+    terms = _plain(p, log_p, log_q)
+    formula = jnp.sum(jnp.where(_impossible(p, log_q), jnp.inf, terms), axis=-1)
+    excess = jnp.sum(pair.excess(p, jnp.exp(log_q), log_q - log_p), axis=-1)
+    # They differ by the difference of the masses.
+    slack = pair.rounding_of_mass(mass, p.shape[-1], rounding)
+    value = jnp.where(jnp.abs(formula - excess) <= slack, excess, formula)
+    return numerics.valued(jnp.sum(terms, axis=-1), value)
 
 
 def _plain(p: Array, log_p: Array, log_q: Array) -> Array:

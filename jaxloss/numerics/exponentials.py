@@ -81,17 +81,28 @@ def exp_excess(t: jax.Array) -> jax.Array:
 def exp_curvature(x: jax.Array) -> jax.Array:
     """Return `(exp(x) - 1 - x) / x^2`, which is 1/2 at 0, smooth through it."""
     small = jnp.abs(x) < 0.5
-    y = jnp.where(small, x, 0)
-    series = functools.reduce(lambda tail, k: 1 + y / k * tail, range(17, 2, -1), jnp.ones_like(y))
     z = jnp.where(small, 1, x)
-    return jnp.where(small, 0.5 * series, (jnp.expm1(z) - z) / z**2)
+    near = _curvature_near(jnp.where(small, x, 0))
+    return jnp.where(small, near, (jnp.expm1(z) - z) / z**2)
 
 
 def exp_remainder(x: jax.Array) -> jax.Array:
     """Return `exp(x) - 1 - x`, never negative and accurate near 0, where it is about `x^2 / 2`."""
     small = jnp.abs(x) < 0.5
-    y = jnp.where(small, x, 0)
-    return jnp.where(small, y**2 * exp_curvature(y), jnp.expm1(jnp.where(small, 1, x)) - x)
+    near = exp_remainder_near(jnp.where(small, x, 0))
+    return jnp.where(small, near, jnp.expm1(jnp.where(small, 1, x)) - x)
+
+
+def exp_remainder_near(x: jax.Array) -> jax.Array:
+    """Return `exp(x) - 1 - x` for numbers up to one half in size."""
+    return x**2 * _curvature_near(x)
+
+
+def _curvature_near(x: jax.Array) -> jax.Array:
+    # As many terms of the series as reach the last bit.
+    last = 17 if x.dtype == jnp.float64 else 10
+    ones = jnp.ones_like(x)
+    return 0.5 * functools.reduce(lambda tail, k: 1 + x / k * tail, range(last, 2, -1), ones)
 
 
 def cosh_excess(x: jax.Array) -> jax.Array:

@@ -20,13 +20,14 @@ def sigmoid(x: jax.Array) -> jax.Array:
 @jax.custom_jvp
 def sigmoid_terms(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return 0, 1/2 or 1, and what `sigmoid(x)` has more: small, with digits that a sum loses."""
-    positive, size = fold(x)
+    positive, size = x > 0, jnp.abs(x)
     near, small = size < 1.5, jnp.exp(-size)
     # Lambert's fraction of half `tanh(z) = z / (1 + z^2 / (3 + z^2 / (5 + ...)))`, less `z / 2`:
-    # only a small part is rounded. Ten steps of it reach the last bit of float64.
+    # only a small part is rounded. Ten steps of it reach the last bit of float64, five of float32.
     y = jnp.where(near, 0.5 * x, 0) ** 2
     above, below = (0 * y, y / 3), (1 + 0 * y, 1 + y / 3)
-    for factor in (1 / (k * (k + 2)) for k in range(3, 21, 2)):
+    last_step = 21 if x.dtype == jnp.float64 else 11
+    for factor in (1 / (k * (k + 2)) for k in range(3, last_step, 2)):
         above, below = ((now, now + factor * y * last) for last, now in (above, below))
     rest = small / (1 + small)
     more = jnp.where(positive, -rest, rest)
