@@ -1,9 +1,9 @@
 """Losses of rankings: the items of a list in the right order.
 
-`lists`: what all of them do with scores, relevance, masks and ties · `pairwise`: sums over pairs of
-items · `lambdas`: pairs weighted by what their order is worth · `listwise`: likelihoods of a list
-· `approximate`: smooth metrics · `sorting`: soft sorting and ranking, operators · `metrics`: the
-exact metrics.
+`lists`: what all of them do with scores, relevance, masks and ties · `pairs`: sums over pairs,
+without holding the pairs · `pairwise`: losses of pairs of items · `lambdas`: pairs weighted by what
+their order is worth · `listwise`, `lotteries`: likelihoods of a list · `approximate`: smooth
+metrics · `sorting`, `isotonic`: soft sorting and ranking, operators · `metrics`: the exact metrics.
 """
 
 from jaxloss.ranking.approximate import approx_mrr_loss, approx_ndcg_loss, neural_ndcg_loss

@@ -10,8 +10,9 @@ The conventions of `jaxloss.ranking.lists` hold.
 
 from __future__ import annotations
 
+import functools
 import operator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
-from jaxloss.ranking import lists, sorting
+from jaxloss.ranking import lists, pairs, sorting
 
 Array = jax.Array
 
@@ -62,27 +63,79 @@ def approx_ndcg_loss(
     function = "approx_ndcg_loss"
     given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
     gains = lists.gains(function, given.relevance, gain)
-    higher = lists.ahead(given.scores, given.pairs())
-    rank = lists.ranks(higher, gains.dtype)
-    best = lists.discounts(lists.ranks(lists.ideal(given.relevance, higher), gains.dtype))
-    # What the exact ranks lose and what their smoothing does, so that small losses keep digits.
-    wrong_order = best - lists.discounts(rank)
+    rank = lists.ranks(given, given.scores)
+    best = lists.discounts(lists.ranks(given, given.relevance, given.scores))
     temperature = arguments.per_event(function, "temperature", temperature, rank, above=0.0)
-    drift = _drift(given, higher, temperature)
-    smoothing = lists.discounts(rank) * jnp.log1p(drift / (1 + rank)) / jnp.log1p(rank + drift)
-    lost = given.sums(gains * (wrong_order + smoothing))
-    loss = numerics.divide(lost, given.sums(gains * best))
-    loss = numerics.valued(loss, jnp.maximum(loss, 0))
-    return given.result(given.over_lists(loss), temperature)
+    # What the exact ranks lose and what their smoothing does, so that small losses keep digits.
+    worth = numerics.divide(gains, given.sums(gains * best))
+    wrong_order = jnp.sum(worth * (best - lists.discounts(rank)), axis=-1)
+    loss = wrong_order + _smoothed(_ranked(given, rank), rank, 1 / temperature[..., None], worth)
+    return given.result(numerics.valued(loss, jnp.maximum(loss, 0)), temperature)
 
 
-def _drift(given: lists.Lists, higher: Array, temperature: Array) -> Array:
-    """Return by how much the smooth ranks exceed the exact ones, `[..., n]`."""
-    pairs = given.pairs() & ~lists.own(higher.shape)
-    lead = lists.differences(given.scores, pairs) / temperature[..., None]
-    # Both branches have the derivative of one sigmoid: the sum is smooth where scores tie.
-    doubt = numerics.sigmoid(jnp.where(higher, lead, -lead))
-    return jnp.sum(jnp.where(pairs, jnp.where(higher, -doubt, doubt), 0), axis=-1)
+class _Ranked(NamedTuple):
+    """Items in terms of what their pairs do to smooth ranks.
+
+    Attributes:
+      scores: `[..., n]`, finite or NaN.
+      place: `[..., n]`, the exact rank, NaN for what does not count.
+      groups: `[..., n]`, of which list it is; None where all are of one.
+      slope: `[..., n]`, by how much the loss grows with the smooth rank; 0 until that is known.
+    """
+
+    scores: Array
+    place: Array
+    groups: Array | None
+    slope: Array
+
+
+def _ranked(given: lists.Lists, rank: Array) -> _Ranked:
+    most = float(jnp.finfo(rank.dtype).max)
+    place = jnp.where(given.mask, rank, jnp.nan)
+    groups = pairs.items(given).groups
+    return _Ranked(jnp.clip(given.scores, -most, most), place, groups, jnp.zeros_like(rank))
+
+
+@jax.custom_jvp
+def _smoothed(each: _Ranked, rank: Array, sharpness: Array, worth: Array) -> Array:
+    """Return what the smoothing of ranks does to the loss, `[...]`."""
+    drift = pairs.sums(_doubt, each, sharpness)
+    return jnp.sum(worth * _smoothing(rank, drift), axis=-1)
+
+
+@functools.partial(_smoothed.defjvp, symbolic_zeros=True)
+def _smoothed_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # What one item has more of a pair the other has less: with slopes at hand, a sum over pairs.
+    each, rank, sharpness, worth = primals
+    moves, _, change, more = tangents
+    drift = pairs.sums(_doubt, each, sharpness)
+    smoothing, pull = jax.vjp(functools.partial(_smoothing, rank), drift)
+    each = each._replace(slope=pull(worth)[0])
+    _, along = pairs.pushed(_weighed_doubt, (each, sharpness), (moves, change))
+    if not pairs.still(more):
+        along = along + jnp.sum(smoothing * more, axis=-1)
+    return jnp.sum(worth * smoothing, axis=-1), along
+
+
+def _smoothing(rank: Array, drift: Array) -> Array:
+    return lists.discounts(rank) * jnp.log1p(drift / (1 + rank)) / jnp.log1p(rank + drift)
+
+
+def _doubt(mine: _Ranked, other: _Ranked, sharpness: Array) -> Array:
+    """Return by how much a smooth rank exceeds the exact one because of one other item."""
+    ahead = mine.place < other.place
+    behind = (mine.place > other.place) & (other.place > 0)
+    if mine.groups is not None:
+        behind, ahead = ((x & (mine.groups == other.groups)) for x in (behind, ahead))
+    lead = mine.scores - other.scores
+    # Both branches have the derivative of one sigmoid: the sum is smooth where scores tie. Up to 0
+    # the compiler's sigmoid keeps its digits.
+    doubt = lax.logistic(jnp.where(behind, lead, jnp.where(ahead, -lead, 0)) * sharpness)
+    return jnp.where(behind, -doubt, jnp.where(ahead, doubt, 0))
+
+
+def _weighed_doubt(mine: _Ranked, other: _Ranked, sharpness: Array) -> Array:
+    return (mine.slope - other.slope) * _doubt(mine, other, sharpness)
 
 
 def approx_mrr_loss(
@@ -120,16 +173,16 @@ def approx_mrr_loss(
     function = "approx_mrr_loss"
     given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
     temperature = arguments.per_event(function, "temperature", temperature, given.scores, above=0.0)
-    pairs = given.pairs()
-    others = pairs & ~lists.own(pairs.shape)
-    lead = lists.differences(given.scores, others) / temperature[..., None]
-    above = jnp.sum(jnp.where(others, numerics.sigmoid(-lead), 0), axis=-1)
-    relevant = given.relevance > 0
+    relevant = given.mask & (given.relevance > 0)
     # Found by score: smooth ranks may round to a tie where scores do not.
     top = given.largest(jnp.where(relevant, given.scores, -jnp.inf), -jnp.inf)
     first = relevant & (given.scores == top)
-    count = given.sums(first.astype(above.dtype))
-    nearest = numerics.divide(given.sums(jnp.where(first, above, 0)), count)
+    count = given.sums(first.astype(top.dtype))
+    mean = numerics.divide(given.sums(jnp.where(first, given.scores, 0)), count)
+    lead = pairs.gap(given.scores, numerics.valued(mean, jnp.where(count > 0, top, 0)))
+    above = given.sums(jnp.where(first, 0, numerics.sigmoid(lead / temperature)))
+    # Those that tie with it are half ahead of it.
+    nearest = jnp.where(count > 0, above + (count - 1) / 2, 0)
     return given.result(given.over_lists(nearest / (1 + nearest)), temperature)
 
 
@@ -179,7 +232,7 @@ def neural_ndcg_loss(
     place = sorting.places(gains)
     cells = (place <= count)[..., :, None] & given.mask[..., None, :]
     shares = jnp.exp(_balanced(logits, cells, _steps(function, iterations)))
-    grades = sorting.by_place(given.relevance, sorting.standing(given.relevance, given.mask))
+    grades = numerics.take(given.relevance, sorting.standing(given.relevance, given.mask))
     best = lists.gains(function, grades, gain)
     discounts = jnp.where(place <= count, lists.discounts(place), 0)
     # Rows sum to 1: what a place misses is what its items have less than the best one for it.

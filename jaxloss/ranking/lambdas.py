@@ -13,7 +13,8 @@ constant under differentiation.
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
-from jaxloss.ranking import lists
+from jaxloss.ranking import lists, pairs, pairwise
 
 Array = jax.Array
 SCHEMES = ("lambdarank", "ndcg1", "ndcg2", "ndcg2++")
@@ -72,44 +73,62 @@ def lambda_weights(
     function = "lambda_weights"
     given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
     top_n = lists.cutoff(function, top_n)
-    weights = _weights(function, given, scheme, mu, top_n, gain)
+    each = _placed(function, given, scheme, top_n, gain)
+    mu = _per_list(function, mu, given)
+    mine, other = (jax.tree.map(lambda x, a=a: jnp.expand_dims(x, a), each) for a in (-1, -2))
+    chosen = pairs.counted(mine.item, other.item) & (mine.item.place != other.item.place)
+    weights = jnp.where(chosen, _weight(scheme, top_n, mine, other, mu), 0)
     return lax.stop_gradient(weights * given.valid[..., None, None])
 
 
-def _weights(
-    function: str, given: lists.Lists, scheme: str, mu: Any, top_n: int | None, gain: str
-) -> Array:
+class _Placed(NamedTuple):
+    """Items, with what their weights are made of: constants to autodiff.
+
+    Attributes:
+      item: the items.
+      rank: `[..., n]`, by score.
+      worth: `[..., n]`, gains divided by the ideal DCG; 0 in a list without a relevant item.
+      discount: `[..., n]`, of the rank.
+    """
+
+    item: pairs.Item
+    rank: Array
+    worth: Array
+    discount: Array
+
+
+def _placed(
+    function: str, given: lists.Lists, scheme: str, top_n: int | None, gain: str
+) -> _Placed:
     if scheme not in SCHEMES:
         expected = "one of " + ", ".join(map(repr, SCHEMES))
         raise arguments.reject(function, "scheme", expected, repr(scheme))
-    pairs = given.pairs()
-    higher = lists.ahead(given.scores, pairs)
-    rank = lists.ranks(higher, given.scores.dtype)
-    worth = _normal_gains(function, given, higher, top_n, gain)
+    rank = lists.ranks(given, given.scores)
+    gains = lists.gains(function, given.relevance, gain)
+    best = lists.discounts(lists.ranks(given, given.relevance), top_n)
+    # A masked item has a gain of 0.
+    worth = numerics.divide(gains, given.sums(gains * best))
     discount = lists.discounts(rank, top_n)
+    return _Placed(pairs.items(given), *lax.stop_gradient((rank, worth, discount)))
+
+
+def _per_list(function: str, mu: Any, given: lists.Lists) -> Array:
+    return arguments.per_event(function, "mu", mu, given.scores, at_least=0.0)[..., None]
+
+
+def _weight(scheme: str, top_n: int | None, mine: _Placed, other: _Placed, mu: Array) -> Array:
+    """Return the weight of a pair that counts."""
     if scheme == "ndcg1":
-        own_worth = jnp.broadcast_to((worth * discount)[..., :, None], pairs.shape)
-        return jnp.where(pairs & ~lists.own(pairs.shape), own_worth, 0)
-    stakes = jnp.abs(lists.differences(worth, pairs))
-    swap = jnp.abs(lists.differences(discount, pairs))
+        return mine.worth * mine.discount + 0 * other.worth
+    stakes = jnp.abs(pairs.gap(mine.worth, other.worth))
+    swap = jnp.abs(mine.discount - other.discount)
     if scheme == "lambdarank":
         return stakes * swap
-    mu = arguments.per_event(function, "mu", mu, given.scores, at_least=0.0)[..., None]
-    near = lists.within(rank, top_n)
-    gap = jnp.abs(lists.differences(rank, pairs))
-    step = lists.discounts(jnp.maximum(gap, 1)) - lists.discounts(gap + 1)
-    step = jnp.where((gap > 0) & (near[..., :, None] | near[..., None, :]), step, 0)
+    apart = jnp.abs(mine.rank - other.rank)
+    step = lists.discounts(jnp.maximum(apart, 1)) - lists.discounts(apart + 1)
+    near = lists.within(mine.rank, top_n) | lists.within(other.rank, top_n)
+    step = jnp.where((apart > 0) & near, step, 0)
     return stakes * (step if scheme == "ndcg2" else swap + mu * step)
-
-
-def _normal_gains(
-    function: str, given: lists.Lists, higher: Array, top_n: int | None, gain: str
-) -> Array:
-    """Return the gains divided by the ideal DCG; 0 in a list without a relevant item."""
-    gains = lists.gains(function, given.relevance, gain)
-    best = lists.discounts(lists.ranks(lists.ideal(given.relevance, higher), gains.dtype), top_n)
-    # A masked item has a gain of 0.
-    return numerics.divide(gains, given.sums(gains * best))
 
 
 def lambdarank_loss(
@@ -169,11 +188,17 @@ def lambdarank_loss(
     ranked, _ = lists.prepare(function, where, rank_by=other, **more)
     top_n = lists.cutoff(function, top_n)
     # Held constant: the ranks move in steps, and the method is defined by this gradient.
-    weights = lax.stop_gradient(_weights(function, ranked, scheme, mu, top_n, gain))
-    pairs = given.pairs() & ~lists.own(weights.shape)
-    if scheme != "ndcg1":
-        pairs &= given.relevance[..., :, None] > given.relevance[..., None, :]
+    placed = _placed(function, ranked, scheme, top_n, gain)._replace(item=pairs.items(given))
     sigma = arguments.per_event(function, "sigma", sigma, given.scores, above=0.0)[..., None]
-    losses = numerics.softplus(-sigma * lists.differences(given.scores, pairs))
-    terms = numerics.weighted(jnp.where(pairs, weights, 0), jnp.where(pairs, losses, 0))
-    return given.result(jnp.sum(terms, axis=(-2, -1)) * ranked.valid, sigma)
+    mu = lax.stop_gradient(_per_list(function, mu, given))
+    term = functools.partial(_cost, scheme, top_n)
+    return given.result(pairs.total(term, placed, sigma, mu) * ranked.valid, sigma)
+
+
+def _cost(
+    scheme: str, top_n: int | None, mine: _Placed, other: _Placed, sigma: Array, mu: Array
+) -> Array:
+    there, back = (_weight(scheme, top_n, *both, mu) for both in ((mine, other), (other, mine)))
+    logistic = lambda lead, _: numerics.softplus(-sigma * lead)
+    every_pair = scheme == "ndcg1"
+    return pairwise.cost(logistic, every_pair, mine.item, other.item, (), (there, back))

@@ -12,12 +12,12 @@
   items one score is thus judged by the order it was handed: shuffle the items if that order knows
   something.
 * An item with a score of minus infinity is not ranked at all: padding costs nothing.
-* Memory grows with `n^2` wherever items are compared with each other.
 """
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -55,25 +55,29 @@ class Lists(NamedTuple):
 
     def sums(self, values: Array) -> Array:
         """Return for each item the sum of values `[..., n]` over its list; `[..., 1]` if one."""
+        values = jnp.where(self.mask, values, 0)
         if self.groups is None:
-            return jnp.sum(jnp.where(self.mask, values, 0), axis=-1, keepdims=True)
-        return jnp.sum(jnp.where(self.pairs(), values[..., None, :], 0), axis=-1)
+            return jnp.sum(values, axis=-1, keepdims=True)
+        return sums_within(values, self._lists()[0])
 
     def largest(self, values: Array, least: float) -> Array:
         """Return for each item the largest of values `[..., n]` in its list; `[..., 1]` if one."""
+        values = jnp.where(self.mask, values, least)
         if self.groups is None:
-            values = jnp.where(self.mask, values, least)
             return jnp.max(values, axis=-1, keepdims=True, initial=least)
-        chosen = jnp.where(self.pairs(), values[..., None, :], least)
-        return jnp.max(chosen, axis=-1, initial=least)
+        return largest_within(values, self._lists()[0])
 
     def over_lists(self, values: Array) -> Array:
         """Return the sum over lists, `[...]`, of what `sums` or `largest` gave for each item."""
         if self.groups is None:
             return values[..., 0]
-        earlier = arguments.expand_left(_earlier(self.mask), self.mask.ndim + 1)
-        first = self.mask & ~jnp.any(self.pairs() & earlier, axis=-1)
-        return jnp.sum(jnp.where(first, values, 0), axis=-1)
+        return jnp.sum(jnp.where(self._lists()[1] & self.mask, values, 0), axis=-1)
+
+    def _lists(self) -> tuple[Array, Array]:
+        """Return a number for each list, one of its places, and which item is the first of it."""
+        order, start = in_order(self, jnp.zeros_like(self.scores))
+        index = lax.broadcasted_iota(jnp.int32, order.shape, order.ndim - 1)
+        return numerics.put(start, order), numerics.put(start == index, order)
 
     def result(self, values: Array, *numbers: Array) -> Array:
         """Return one value for each list: NaN where it is not valid, 0 where nothing counts.
@@ -164,33 +168,65 @@ def surprisal_within(values: Array, sets: Array) -> Array:
     return jnp.sum(jnp.where(mine, surprisals, 0), axis=-1)
 
 
-def ahead(values: Array, pairs: Array) -> Array:
-    """Return `[..., n, n]` booleans: True at `[i, j]` where item `j` ranks higher than item `i`."""
-    mine, other = values[..., :, None], values[..., None, :]
-    earlier = arguments.expand_left(_earlier(values), pairs.ndim)
-    return pairs & ((other > mine) | ((other == mine) & earlier))
+def ranks(given: Lists, *keys: Array) -> Array:
+    """Return the place of each item in its list by falling key, `[..., n]`, 1 for the first.
 
-
-def _earlier(like: Array) -> Array:
-    """Return `[n, n]` booleans: True at `[i, j]` where item `j` stands before item `i`."""
-    row, column = (lax.broadcasted_iota(jnp.int32, (like.shape[-1],) * 2, axis) for axis in (0, 1))
-    return column < row
-
-
-def ranks(higher: Array, dtype: Any) -> Array:
-    """Return the ranks `[..., n]`, 1 for the first, of items `higher` than which others stand."""
-    return 1 + jnp.sum(higher, axis=-1, dtype=dtype)
-
-
-def ideal(grades: Array, higher: Array) -> Array:
-    """Return who ranks higher by grade; of equal grades, who does by `higher`.
-
-    The grades must be as they were given. Of computed ones, such as gains, the compiler may make
-    two copies that are rounded in different ways, and are then not equal where they should be.
+    Where a key ties the next one decides, and in the end the order of the list. The keys must be as
+    they were given: of computed ones, such as gains, the compiler may make two copies that are
+    rounded in different ways, and are then not equal where they should be.
     """
-    mine, other = grades[..., :, None], grades[..., None, :]
-    counted = higher | jnp.swapaxes(higher, -1, -2)
-    return counted & ((other > mine) | ((other == mine) & higher))
+    order, start = in_order(given, *(-key for key in keys))
+    place = lax.broadcasted_iota(jnp.int32, order.shape, order.ndim - 1) - start
+    return numerics.put(1 + place, order).astype(given.scores.dtype)
+
+
+def in_order(given: Lists, *keys: Array) -> tuple[Array, Array]:
+    """Return where the items are, list after list and each by rising keys, and its list's start.
+
+    Both are int32 `[..., n]`, the start in the order of the first. What does not count comes last
+    in its list.
+    """
+    keys = tuple(jnp.where(given.mask, key, jnp.nan) for key in keys)
+    if given.groups is None:
+        order = numerics.argsort(*keys)
+        return order, jnp.zeros_like(order)
+    groups = jnp.broadcast_to(given.groups, given.mask.shape)
+    order = numerics.argsort(groups, *keys)
+    # With zeros, to be split over a mesh as the lists are.
+    index = lax.broadcasted_iota(jnp.int32, order.shape, order.ndim - 1) + 0 * order
+    groups = numerics.take(groups, order)
+    begins = groups != jnp.roll(groups, 1, axis=-1)
+    return order, lax.cummax(jnp.where(begins, index, 0), axis=index.ndim - 1)
+
+
+def counts_ahead(given: Lists, chosen: Array, key: Array) -> Array:
+    """Return how many chosen items of its list come before each by falling key, `[..., n]`."""
+    order, start = in_order(given, -key)
+    here = numerics.take(chosen, order).astype(given.scores.dtype)
+    before = jnp.cumsum(here, axis=-1) - here
+    return numerics.put(before - jnp.take_along_axis(before, start, axis=-1), order)
+
+
+def sums_within(values: Array, ids: Array) -> Array:
+    """Return for each entry of `[..., n]` the sum over those that have its id, in `[0, n)`."""
+    return _within(
+        lambda x, at: jnp.zeros_like(x).at[at].add(x, mode="promise_in_bounds"), values, ids
+    )
+
+
+def largest_within(values: Array, ids: Array) -> Array:
+    """Return for each entry of `[..., n]` the largest of those that have its id, in `[0, n)`."""
+    most = lambda x, at: jnp.full_like(x, -jnp.inf).at[at].max(x, mode="promise_in_bounds")
+    return _within(most, values, ids)
+
+
+def _within(scatter: Callable[[Array, Array], Array], values: Array, ids: Array) -> Array:
+    def found(x: Array, at: Array) -> Array:
+        return scatter(x, at).at[at].get(mode="promise_in_bounds")
+
+    for _ in range(values.ndim - 1):
+        found = jax.vmap(found)
+    return found(values, ids)
 
 
 def gains(function: str, relevance: Array, gain: str) -> Array:

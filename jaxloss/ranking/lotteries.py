@@ -46,20 +46,13 @@ class Ranking(NamedTuple):
 
 def ranking(given: lists.Lists, draw: Array | None) -> Ranking:
     """Fill the places by falling relevance, and where that ties by the rising `draw`, if any."""
-    falling = jnp.where(given.mask, -given.relevance, jnp.inf)
-    keys = [falling] if draw is None else [falling, draw]
-    groups = None if given.groups is None else jnp.broadcast_to(given.groups, given.mask.shape)
-    order = numerics.argsort(*keys) if groups is None else numerics.argsort(groups, *keys)
+    order, start = lists.in_order(given, -given.relevance, *([] if draw is None else [draw]))
     scores, relevance, mask = (
         numerics.take(x, order) for x in (given.scores, given.relevance, given.mask)
     )
     # With zeros, to be split over a mesh as the lists are.
     index = lax.broadcasted_iota(jnp.int32, order.shape, order.ndim - 1) + 0 * order
-    joined, start = index < order.shape[-1] - 1, jnp.zeros_like(index)
-    if groups is not None:
-        groups = numerics.take(groups, order)
-        joined = joined & (groups == _later(groups))
-        start = lax.cummax(jnp.where(_earlier(joined), 0, index), axis=index.ndim - 1)
+    joined = (index < order.shape[-1] - 1) & (_later(start) == start)
     best = jnp.take_along_axis(relevance, start, axis=-1)
     return Ranking(scores, mask, joined, index - start, mask & (best > 0))
 

@@ -25,7 +25,7 @@ class _Ranking(NamedTuple):
 
     Attributes:
       given: the lists.
-      higher: `[..., n, n]`, True at `[i, j]` where `j` ranks higher than `i`.
+      scores: `[..., n]`, by which it is ranked.
       rank: `[..., n]`, 1 for the first.
       found: `[..., n]`, True for the items that the metric looks at.
       relevant: `[..., n]`, True for the relevant items.
@@ -33,7 +33,7 @@ class _Ranking(NamedTuple):
     """
 
     given: lists.Lists
-    higher: Array
+    scores: Array
     rank: Array
     found: Array
     relevant: Array
@@ -50,10 +50,9 @@ def _ranked(
     given, _ = lists.prepare(function, where, segments=segments, scores=scores, relevance=relevance)
     top_n = lists.cutoff(function, top_n)
     scores = jax.lax.stop_gradient(given.scores)
-    higher = lists.ahead(scores, given.pairs())
-    rank = lists.ranks(higher, scores.dtype)
+    rank = lists.ranks(given, scores)
     found = given.mask & (scores > -jnp.inf) & lists.within(rank, top_n)
-    return _Ranking(given, higher, rank, found, given.relevance > 0, top_n)
+    return _Ranking(given, scores, rank, found, given.relevance > 0, top_n)
 
 
 def _count(order: _Ranking, chosen: Array) -> Array:
@@ -93,7 +92,7 @@ def ndcg(
     """
     order = _ranked("ndcg", scores, relevance, top_n, segments, where)
     gains = lists.gains("ndcg", order.given.relevance, gain)
-    best = lists.ranks(lists.ideal(order.given.relevance, order.higher), gains.dtype)
+    best = lists.ranks(order.given, order.given.relevance)
     discounts = jnp.where(order.found, lists.discounts(order.rank), 0)
     most = order.given.sums(gains * lists.discounts(best, order.top_n))
     return order.result(numerics.divide(order.given.sums(gains * discounts), most))
@@ -169,7 +168,7 @@ def average_precision(
     """
     order = _ranked("average_precision", scores, relevance, top_n, segments, where)
     hits = order.found & order.relevant
-    above = jnp.sum(order.higher & hits[..., None, :], axis=-1, dtype=order.rank.dtype)
+    above = lists.counts_ahead(order.given, hits, order.scores)
     total = order.given.sums(jnp.where(hits, (1 + above) / order.rank, 0))
     return order.result(numerics.divide(total, _count(order, order.relevant)))
 

@@ -16,6 +16,7 @@ The conventions of `jaxloss.ranking.lists` hold.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
-from jaxloss.ranking import lists
+from jaxloss.ranking import lists, pairs
 
 Array = jax.Array
 PairLoss = Callable[[Array, Array], Array]
@@ -48,8 +49,9 @@ def pairwise_loss(
     Args:
       scores: `[..., n]`, higher for items that should come first.
       relevance: `[..., n]`, real, greater for better.
-      pair_loss: takes the differences of scores and of relevance, `[..., n, n]` each, element by
-        element. Where a pair does not count they are 0 and 1, and the result is not used.
+      pair_loss: takes the differences of scores and of relevance, some pairs at a time as
+        `[..., k, n]`, element by element. Where a pair does not count they are 0 and 1, and the
+        result is not used.
       every_pair: whether to sum over all ordered pairs of different items instead of those with
         `y_i > y_j`; static.
       pair_weights: weight of each pair, `[..., n, n]` or a function; None for 1.
@@ -69,53 +71,80 @@ def pairwise_loss(
     Reference: Cao et al., Learning to Rank: From Pairwise Approach to Listwise Approach (2007),
     section 2.
     """
-    return pair_sum(
-        "pairwise_loss",
-        scores,
-        relevance,
-        pair_loss,
-        pair_weights,
-        segments,
-        where,
-        every_pair=every_pair,
-    )
+    function = "pairwise_loss"
+    loss = lambda lead, grade: pair_loss(lead, grade)
+    options = (pair_weights, segments, where)
+    return _pair_sum(function, scores, relevance, loss, *options, every_pair=every_pair, own=True)
 
 
-def pair_sum(
+def _pair_sum(
     function: str,
     scores: Any,
     relevance: Any,
-    pair_loss: PairLoss,
+    pair_loss: Callable[..., Array],
     pair_weights: PairWeights,
     segments: Any,
     where: Any,
-    *,
+    *numbers: Array,
     every_pair: bool = False,
-    numbers: tuple[Array, ...] = (),
+    own: bool = False,
 ) -> Array:
-    """Return the sum of a loss over the pairs of each list; NaN where one of `numbers` is."""
+    """Return the sum of `pair_loss(lead, grade, *numbers)` over the pairs of each list.
+
+    NaN where one of the numbers, `[..., 1, 1]`, is. A loss of the caller's `own` may depend on more
+    than its arguments.
+    """
     given, _ = lists.prepare(
         function, where, signed=True, segments=segments, scores=scores, relevance=relevance
     )
-    pairs = given.pairs()
-    pairs &= ~lists.own(pairs.shape)
-    if not every_pair:
-        pairs &= given.relevance[..., :, None] > given.relevance[..., None, :]
-    grades = jnp.where(pairs, lists.differences(given.relevance, pairs), 1)
-    losses = pair_loss(lists.differences(given.scores, pairs), grades)
+    term, each = functools.partial(cost, pair_loss, every_pair), pairs.items(given)
     if pair_weights is not None:
-        losses = numerics.weighted(_weights(function, pair_weights, given, pairs), losses)
-    return given.result(jnp.sum(jnp.where(pairs, losses, 0), axis=(-2, -1)), *numbers)
+        weights = _weights(function, pair_weights, given)
+        between = (jnp.swapaxes(weights, -1, -2), weights)
+        total = pairs.plain_total(term, each, numbers, between=between)
+    else:
+        total = (pairs.plain_total if own else pairs.total)(term, each, numbers)
+    return given.result(total, *numbers)
 
 
-def _weights(function: str, pair_weights: Any, given: lists.Lists, pairs: Array) -> Array:
+def cost(
+    pair_loss: Callable[..., Array],
+    every_pair: bool,
+    mine: pairs.Item,
+    other: pairs.Item,
+    numbers: tuple[Array, ...],
+    weights: tuple[Array | None, Array | None] = (None, None),
+) -> Array:
+    """Return what a pair costs, in both orders or in the one with the better item first."""
+    chosen, better = pairs.counted(mine, other), mine.relevance > other.relevance
+    if every_pair:
+        chosen &= mine.place != other.place
+    else:
+        chosen &= better | (mine.relevance < other.relevance)
+
+    def cost(lead: Array, grade: Array, weight: Array | None) -> Array:
+        loss = pair_loss(jnp.where(chosen, lead, 0), jnp.where(chosen, grade, 1), *numbers)
+        if weight is not None:
+            loss = numerics.weighted(jnp.where(chosen, weight, 0), loss)
+        return jnp.where(chosen, loss, 0)
+
+    lead = pairs.gap(mine.scores, other.scores)
+    grade = pairs.gap(mine.relevance, other.relevance)
+    there, back = weights
+    if every_pair:
+        return cost(lead, grade, there) + cost(-lead, -grade, back)
+    weight = None if there is None or back is None else jnp.where(better, there, back)
+    return cost(jnp.where(better, lead, -lead), jnp.where(better, grade, -grade), weight)
+
+
+def _weights(function: str, pair_weights: Any, given: lists.Lists) -> Array:
     if callable(pair_weights):
         more = {} if given.groups is None else {"segments": given.groups}
         pair_weights = pair_weights(given.scores, given.relevance, where=given.mask, **more)
     weights = arguments.real(function, "pair_weights", pair_weights)
-    arguments.broadcastable(function, "pair_weights", weights.shape, pairs.shape)
-    weights = arguments.expand_left(weights.astype(given.scores.dtype), pairs.ndim)
-    return jnp.where(pairs, weights, 0)
+    shape = (*given.mask.shape, given.mask.shape[-1])
+    arguments.broadcastable(function, "pair_weights", weights.shape, shape)
+    return arguments.expand_left(weights.astype(given.scores.dtype), len(shape))
 
 
 def pairwise_logistic_loss(
@@ -152,7 +181,7 @@ def pairwise_logistic_loss(
     """
     loss: PairLoss = lambda lead, _: numerics.softplus(-lead)
     function = "pairwise_logistic_loss"
-    return pair_sum(function, scores, relevance, loss, pair_weights, segments, where)
+    return _pair_sum(function, scores, relevance, loss, pair_weights, segments, where)
 
 
 def pairwise_hinge_loss(
@@ -192,10 +221,8 @@ def pairwise_hinge_loss(
     """
     function = "pairwise_hinge_loss"
     margin = _per_list(function, "margin", margin, scores, at_least=0.0)
-    loss: PairLoss = lambda lead, _: numerics.positive_part(margin - lead)
-    return pair_sum(
-        function, scores, relevance, loss, pair_weights, segments, where, numbers=(margin,)
-    )
+    loss = lambda lead, _, margin: numerics.positive_part(margin - lead)
+    return _pair_sum(function, scores, relevance, loss, pair_weights, segments, where, margin)
 
 
 def _per_list(function: str, name: str, value: Any, scores: Any, **bounds: float) -> Array:
@@ -243,7 +270,7 @@ def pairwise_squared_loss(
     """
     loss: PairLoss = lambda lead, grade: (lead - grade) ** 2
     function = "pairwise_squared_loss"
-    return pair_sum(
+    return _pair_sum(
         function, scores, relevance, loss, pair_weights, segments, where, every_pair=True
     )
 
@@ -283,7 +310,7 @@ def pairwise_soft_zero_one_loss(
     """
     loss: PairLoss = lambda lead, _: numerics.sigmoid(-lead)
     function = "pairwise_soft_zero_one_loss"
-    return pair_sum(function, scores, relevance, loss, pair_weights, segments, where)
+    return _pair_sum(function, scores, relevance, loss, pair_weights, segments, where)
 
 
 def bayesian_personalized_ranking_loss(

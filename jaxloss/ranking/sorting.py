@@ -19,7 +19,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
-from jaxloss.ranking import lists
+from jaxloss.ranking import isotonic, lists
 
 Array = jax.Array
 
@@ -116,20 +116,14 @@ def soft_sort(
     """
     scores, mask, taken = _prepare("soft_sort", scores, where)
     temperature = arguments.per_event("soft_sort", "temperature", temperature, scores, above=0.0)
-    ordered = by_place(scores, standing(scores, mask))
+    ordered = numerics.take(scores, standing(scores, mask))
     gaps = numerics.absolute(ordered[..., :, None] - scores[..., None, :])
     return _row_softmax(-gaps / temperature[..., None], mask, taken)
 
 
 def standing(scores: Array, mask: Array) -> Array:
-    """Return `[..., n, n]` booleans: True where item `j` stands at place `k`, highest first."""
-    rank = lists.ranks(lists.ahead(scores, lists.together(mask)), scores.dtype)
-    return mask[..., None, :] & (places(scores)[..., :, None] == rank[..., None, :])
-
-
-def by_place(values: Array, standing: Array) -> Array:
-    """Return the values in the order in which their items stand."""
-    return jnp.sum(jnp.where(standing, values[..., None, :], 0), axis=-1)
+    """Return which item stands at each place, highest first and those that are masked last."""
+    return numerics.argsort(jnp.where(mask, -scores, jnp.nan))
 
 
 def soft_rank(
@@ -162,31 +156,11 @@ def soft_rank(
     """
     scores, mask, taken = _prepare("soft_rank", scores, where)
     strength = arguments.per_event("soft_rank", "regularization", regularization, scores, above=0.0)
-    stands = standing(scores, mask)
-    target = -by_place(scores, stands) / strength  # ascending, as the places are
-    place = places(scores)
-    block = _blocks(lax.stop_gradient(target - target[..., :1]) - place, taken)
-    size = jnp.maximum(jnp.sum(block, axis=-1), 1).astype(scores.dtype)
+    order = standing(scores, mask)
+    target = jnp.where(taken, -numerics.take(scores, order) / strength, 0)  # ascending, as places
+    block = isotonic.blocks(lax.stop_gradient(target - target[..., :1]) - places(scores), taken)
+    size = lists.sums_within(jnp.ones_like(target), block)
     # Within its block: the mean place, and the distance from the mean target.
-    moved = lists.differences(target, block) + jnp.where(block, place[..., None, :], 0)
-    at_place = jnp.sum(moved, axis=-1) / size
-    return jnp.sum(jnp.where(stands, at_place[..., :, None], 0), axis=-2)
-
-
-def _blocks(values: Array, taken: Array) -> Array:
-    """Return who shares a block `[..., n, n]` in the isotonic regression of `values`.
-
-    By its closed form: the fitted value is the largest over starts of the smallest over ends of
-    the mean in between, and equal ones are a block. With the blocks known the solution is a mean
-    of each, whose derivative autodiff gets right in every mode and order.
-    """
-    place = places(values)
-    start, end = place[..., :, None], place[..., None, :]
-    values = jnp.where(taken, values, 0)
-    sums = jnp.cumsum(values, axis=-1)
-    means = (sums[..., None, :] - (sums - values)[..., :, None]) / jnp.maximum(end - start + 1, 1)
-    means = jnp.where((end >= start) & taken[..., None, :], means, jnp.inf)
-    least = lax.cummin(means, axis=means.ndim - 1, reverse=True)
-    level = jnp.max(jnp.where(end >= start, least, -jnp.inf), axis=-2)
-    both = taken[..., :, None] & taken[..., None, :]
-    return both & (level[..., :, None] == level[..., None, :])
+    above = target - jnp.take_along_axis(target, block, axis=-1)
+    distance = above - lists.sums_within(above, block) / size
+    return numerics.put(jnp.where(taken, block + (size + 1) / 2 + distance, 0), order)
