@@ -12,14 +12,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxloss.sequence.alignment import Pairing, shifted, widened
+from jaxloss.sequence.alignment import Pairing, widened
 
 Array = jax.Array
 product = functools.partial(jnp.einsum, precision="highest")
 
 
 class Symbols(NamedTuple):
-    """The symbols that can be read, the labels and the blank behind them, and all others.
+    """The symbols that can be read, the blank and the labels behind it, and all others.
 
     Attributes:
       symbol: `[..., N + 1]`, each.
@@ -36,8 +36,8 @@ class Symbols(NamedTuple):
 
 def symbols(pairing: Pairing, blank_id: int) -> Symbols:
     """Name the symbols that can be read, and find them among all."""
-    index = widened(pairing.labels, 0, 1, blank_id)
-    present = widened(pairing.is_label, 0, 1, True)
+    index = widened(pairing.labels, 1, 0, blank_id)
+    present = widened(pairing.is_label, 1, 0, True)
     count = index.shape[-1]
     every = jnp.arange(pairing.logits.shape[-1], dtype=index.dtype)
     every = jnp.expand_dims(every, range(index.ndim))
@@ -53,7 +53,7 @@ class Frames(NamedTuple):
 
     Attributes:
       is_frame: `[..., T]`.
-      gap: `[..., T, N + 1]`, how far the labels and the blank are below the largest logit.
+      gap: `[..., T, N + 1]`, how far the blank and the labels are below the largest logit.
       other: `[..., T]`, the probability of all symbols that cannot be read.
       top: `[..., T]`, the largest logit.
       rest: `[..., T]`, the sum of `exp(logit - top)` without the largest.
@@ -66,7 +66,7 @@ class Frames(NamedTuple):
     rest: Array
 
     def cost(self) -> Array:
-        """Return `-log p` of the labels and the blank, `[..., T, N + 1]`."""
+        """Return `-log p` of the blank and the labels, `[..., T, N + 1]`."""
         return self.gap + jnp.log1p(self.rest)[..., None]
 
 
@@ -105,12 +105,9 @@ def strangers(symbols: Symbols, dtype: Any) -> Array:
     """
     after = symbols.symbol[..., :, None] == symbols.symbol[..., None, :]
     after &= symbols.present[..., :, None]
-    # The states are one ahead of the symbols: behind the last label there is none.
-    is_blank = lax.broadcasted_iota(jnp.int32, after.shape, after.ndim - 1) == after.shape[-1] - 1
-    counts = symbols.first[..., None, :] & ~is_blank
-    following = after & ~jnp.swapaxes(is_blank, -1, -2)
-    last = jnp.concatenate([jnp.zeros_like(after[..., :1, :]), after[..., :-1, :]], axis=-2)
-    return (counts & ~following & ~last).astype(dtype)
+    is_blank = lax.broadcasted_iota(jnp.int32, after.shape, after.ndim - 1) == 0
+    following = jnp.concatenate([after[..., 1:, :], jnp.zeros_like(after[..., :1, :])], axis=-2)
+    return (symbols.first[..., None, :] & ~is_blank & ~following & ~after).astype(dtype)
 
 
 class Chance(NamedTuple):
@@ -118,7 +115,7 @@ class Chance(NamedTuple):
 
     Attributes:
       is_frame: `[...]`.
-      cost: `[..., N + 1]`, `-log p` of the labels and the blank.
+      cost: `[..., N + 1]`, `-log p` of the blank and the labels.
       lost: `[..., N + 1]`, the probability of all that lead nowhere from the states behind a label.
     """
 
@@ -128,7 +125,12 @@ class Chance(NamedTuple):
 
     def last(self, needs_blank: Array) -> Array:
         """Return the probability of what leads nowhere from behind a blank only: the last label."""
-        return jnp.where(needs_blank, 0, jnp.exp(-shifted(self.cost, jnp.inf)))
+        return jnp.where(needs_blank | at_start(needs_blank), 0, jnp.exp(-self.cost))
+
+
+def at_start(x: Array) -> Array:
+    """Return True at the first entry of the last axis, where no label has been read."""
+    return lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1) == 0
 
 
 def chance(frames: Frames, lost: Array, index: Array) -> Chance:

@@ -27,7 +27,7 @@ from jaxloss.sequence.alignment import Pairing, meet, moved_back, shifted, surpr
 
 Array = jax.Array
 # States are taken so many at a time by the vector units of a processor.
-LANES = 16
+LANES = 8
 
 
 class Two(NamedTuple):
@@ -105,7 +105,7 @@ def _read(frames: emissions.Frames, lost: Array, needs_blank: Array) -> Read:
         chance = emissions.chance(frames, lost, index)
         is_frame, cost, _ = chance
         (either, *_), (label, *_) = _onward(state, needs_blank)
-        blank, label = either - cost[..., -1:], label - shifted(cost, jnp.inf)
+        blank, label = either - cost[..., :1], label - cost
         top = jnp.max(jnp.maximum(blank, label), axis=-1, keepdims=True)
         top = jnp.where(is_frame[..., None] & (top != -jnp.inf), top, 0)
         new = jax.tree.map(
@@ -157,7 +157,7 @@ def _end(pairing: Pairing, frames: emissions.Frames, read: Read) -> End:
 
 
 def _handed_back(there: _Pass) -> tuple[Array, Array]:
-    """Return the excess of the labels and of all blanks after each frame, `[T, ..., N + 1]`.
+    """Return the excess of all blanks and of the labels after each frame, `[T, ..., N + 1]`.
 
     In it is what the last label leads astray from behind a blank. The second is `Read.part`.
 
@@ -184,7 +184,7 @@ def _handed_back(there: _Pass) -> tuple[Array, Array]:
             jnp.where(is_frame, label, excess.label) + worse * weight.label,
         )
         blanks = jnp.sum(excess.blank, axis=-1, keepdims=True)
-        told = jnp.concatenate([(excess.label + astray)[..., 1:], blanks], axis=-1)
+        told = jnp.where(emissions.at_start(astray), blanks, excess.label + astray)
         # With the scale of the weights, so that these are worked out when less is held.
         return new, (told, part[..., 0])
 
