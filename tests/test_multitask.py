@@ -134,6 +134,28 @@ def test_a_dict_of_tasks_is_as_good_as_rows():
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("mode", ["map", "gramian"])
+def test_gradients_can_be_balanced_at_a_shared_representation(mode, rng):
+    inputs, trunk, heads = (rng.normal(size=s).astype(np.float32) for s in ((6, 4), (4, 3), (3, 2)))
+    losses = lambda features: list(jnp.mean(jnp.square(features @ heads), axis=0))
+    aggregator = imtl_g()
+
+    @jax.jit
+    def step(trunk):
+        features, pull = jax.vjp(lambda trunk: jnp.tanh(inputs @ trunk), trunk)
+        _, gradients = jl.multitask.value_and_gradients(losses, mode=mode)(features)
+        state = aggregator.init(features)
+        return features, gradients.gramian(), pull(aggregator.update(gradients, state)[0])[0]
+
+    features, gramian, gradient = step(trunk)
+    rows = np.stack([jax.grad(lambda z, k=k: losses(z)[k])(features) for k in range(2)])
+    flat = rows.reshape(2, -1)
+    np.testing.assert_allclose(gramian, flat @ flat.T, rtol=1e-5)
+    direction = aggregator.update(list(rows), aggregator.init(features))[0]
+    expected = inputs.T @ (direction * (1 - np.square(features)))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_aux_is_handed_through():
     both = lambda x: ({"a": x**2, "b": 3 * x}, {"seen": x + 1})
     for mode in MODES:

@@ -35,8 +35,14 @@ def value_and_gradients(
       time about twice that of `"map"`. For methods that need only the Gramian. What it gives lives
       within one jitted function.
 
-    To balance at a shared representation instead of the shared parameters (cheaper where the trunk
-    is deep) call it on the function from the features to the losses.
+    To balance at a shared representation instead of the shared parameters, call it on the function
+    from the features to the losses, and pull what comes out through the trunk. However deep that
+    is, it is gone through once; what is balanced are then the gradients in the features:
+
+        features, pull = jax.vjp(trunk, params)
+        losses, gradients = value_and_gradients(heads, mode="gramian")(features)
+        direction, state = aggregator.update(gradients, state)
+        (gradient,) = pull(direction)
 
     Args:
       losses_fn: `losses_fn(params, *args, **kwargs)`, a tree of losses, or `(losses, aux)`.

@@ -44,6 +44,27 @@ def _jacobian() -> Any:
     return gramian
 
 
+def _at_features(gramian: Any) -> Any:
+    """Balance at what both layers give instead of at their parameters."""
+
+    def run(first: Any, second: Any, heads: Any, inputs: Any, targets: Any) -> Any:
+        scale = second.shape[0] ** 0.5
+        features = jnp.tanh(jnp.tanh(inputs @ first) @ second / scale)
+        losses = lambda z: list(jnp.mean((z @ heads / scale - targets) ** 2, axis=0))
+        return jnp.sum(gramian(losses, features)) * 1e3
+
+    return run
+
+
+def _ours_of(losses: Any, features: Any) -> Any:
+    return jl.multitask.value_and_gradients(losses, mode="gramian")(features)[1].gramian()
+
+
+def _jacobian_of(losses: Any, features: Any) -> Any:
+    rows = jax.jacrev(lambda z: jnp.stack(losses(z)))(features)
+    return jnp.tensordot(rows, rows, axes=((1, 2), (1, 2)))
+
+
 def _torchjd() -> Any:
     import torch
     from torchjd.autogram import Engine
@@ -86,5 +107,15 @@ OPERATIONS = (
         },
         moving=(),
         reference=_jacobian(),
+    ),
+    Operation(
+        "feature_gramian",
+        "products of all tasks' gradients in shared features, value only",
+        sizes=tuple({"tasks": k, "width": 512} for k in (4, 16, 40)),
+        inputs=_inputs,
+        ours=_at_features(_ours_of),
+        peers={"jacrev": (in_jax, lambda: _at_features(_jacobian_of))},
+        moving=(),
+        reference=_at_features(_jacobian_of),
     ),
 )
