@@ -119,7 +119,7 @@ def _sparsemax(scores: Array, mask: Array) -> tuple[Array, Array, Array]:
     scores = jnp.where(present, scores, -jnp.inf)
     top = lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
     top = jnp.where(jnp.isfinite(top), top, 0)
-    ordered = -jnp.sort(-(scores - top), axis=-1)
+    ordered = -numerics.sort(-(scores - top))
     count = 1 + lax.broadcasted_iota(scores.dtype, scores.shape, scores.ndim - 1)
     # A class of minus infinity never enters, but its partial sums would not be numbers.
     total = jnp.cumsum(jnp.where(jnp.isneginf(ordered), 0, ordered), axis=-1)

@@ -12,6 +12,8 @@
   items one score is thus judged by the order it was handed: shuffle the items if that order knows
   something.
 * An item with a score of minus infinity is not ranked at all: padding costs nothing.
+* Memory grows with `n`; with `n^2` where softmaxes are over other items for each item (unique
+  softmax, Breslow's ties, softmaxes of segments), and in soft permutations and pair weights.
 """
 
 from __future__ import annotations
