@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxloss as jl
-from jaxloss.contrastive import differences, similarity
+from jaxloss.contrastive import batch, differences, hardest, similarity
 from jaxloss.contrastive import mining as miners
 
 CHOICES = list(similarity.DISTANCES)
@@ -141,6 +141,23 @@ def test_ties_share_the_gradient(mining, rng):
     labels = jnp.asarray(rng.integers(0, 4, 40))
     value = lambda f: lambda x: f(x, labels, mining=mining, margin=0.3, soft=True).sum()
     close(*(jax.jit(jax.value_and_grad(value(f)))(x) for f in (jl.triplet_loss, plain)))
+
+
+@pytest.mark.usefixtures("taken_apart")
+@pytest.mark.parametrize("distance", ["euclidean", "squared_euclidean", "cosine"])
+def test_the_hardest_is_told_from_those_nearly_as_hard(distance, rng):
+    """By products, by what they leave in question, and by all where they leave too many."""
+    loss = jax.jit(functools.partial(jl.triplet_loss, mining="batch_hard", distance=distance))
+    right = jax.jit(functools.partial(plain, mining="batch_hard", distance=distance))
+    x, labels = draw(rng, 40, 6), jnp.asarray(rng.integers(0, 4, 40))
+    near = x.at[10].set(x[11]).at[20].set(x[21] * (1 + 1e-6)).at[30].set(0)
+    clear = []
+    for away, spread in ((0, 1), (0, 1e15), (0, 1e-15), (10, 1), (1e3, 1), (1e4, 1e-2)):
+        points = (away * jnp.arange(6.0)[None] + (near if clear else x)) * spread
+        close(loss(points, labels), right(points, labels), rtol=1e-5)
+        b = batch.labelled("f", None, None, embeddings=points, labels=labels)
+        clear.append(bool(hardest._in_question(distance, b)[2]))
+    assert any(clear) and not all(clear)
 
 
 @pytest.mark.usefixtures("taken_apart", "x64")

@@ -48,6 +48,12 @@ def lengths(x: Array, y: Array) -> Array:
 
     Those that are 1e-19 of the largest component (in float32) count as 0.
     """
+    x, y, scale = scaled(x, y)
+    return scale * numerics.sqrt(squares(x, y))
+
+
+def scaled(x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Return vectors whose squares do not overflow, and their scale, a power of two."""
     most = lambda v: jnp.max(jnp.abs(v), axis=(-2, -1), keepdims=True, initial=0)
     scale = lax.stop_gradient(jnp.maximum(most(x), most(y)))
     # Such that neither it nor its reciprocal leaves the normal numbers; a power of two, which
@@ -55,7 +61,7 @@ def lengths(x: Array, y: Array) -> Array:
     info = jnp.finfo(x.dtype)
     scale = jnp.clip(jnp.where(scale >= 0, scale, 1), 4 * float(info.tiny), float(info.max) / 8)
     scale = jnp.ldexp(jnp.ones_like(scale), jnp.frexp(scale)[1] - 1)
-    return scale * numerics.sqrt(squares(x / scale, y / scale))
+    return x / scale, y / scale, scale
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -46,6 +46,7 @@ def contrastive_loss(
     have plain `D` and `max(0, margin - D)`. The mean is over an anchor's pairs of both kinds.
 
     Kink where a negative coincides with its anchor: the gradient given is 0.
+    Of large sets Euclidean distances below 1e-19 of the largest component count as 0 in float32.
 
     Args:
       embeddings: `[..., n, d]`, real.
@@ -97,6 +98,7 @@ def lifted_structured_loss(
     The paper's mean over all pairs is `mean(losses, weights=positives)` with the number of each
     anchor's positives. Without negatives of either member a pair costs nothing. Kink where a pair
     coincides: the gradient given is 0.
+    Of large sets Euclidean distances below 1e-19 of the largest component count as 0 in float32.
 
     Args:
       embeddings: `[..., n, d]`, real.

@@ -101,6 +101,11 @@ def _at_right_angles(x: Array, y: Array) -> tuple[Array, Array]:
     return beside(x, short_x, 0 * short_x), beside(y, 0 * short_y, short_y)
 
 
+def comparable(choice: str, x: Array, y: Array) -> tuple[Array, Array]:
+    """Return vectors whose squared distances are in the order of the distances chosen by name."""
+    return _at_right_angles(x, y) if choice == "cosine" else differences.scaled(x, y)[:2]
+
+
 def distance(function: str, choice: Between, x: Array, y: Array) -> Array:
     """Return the distances of the argument `distance` of a loss, `[..., n, m]`."""
     between = _chosen(function, "distance", choice, DISTANCES)
