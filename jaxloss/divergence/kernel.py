@@ -5,6 +5,8 @@ Samples, masks and weights follow the conventions of `jaxloss.divergence.samples
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +17,7 @@ from jax.typing import ArrayLike
 
 from jaxloss import arguments, numerics
 from jaxloss.divergence import line, samples
+from jaxloss.divergence.blocks import Blocks
 from jaxloss.divergence.samples import Options, Sample
 
 Array = jax.Array
@@ -110,26 +113,32 @@ def _bandwidth(value: ArrayLike, points: Array) -> Array:
 
 
 def _gaussian(x: Array, y: Array, bandwidth: Array) -> Array:
-    square = samples.squared_distances(x, y)[..., None]
-    bandwidth = arguments.expand_left(bandwidth, square.ndim)
+    square = samples.squared_distances(x, y)
     # Less 1: the masses of a sample sum to 1, so a constant cancels, and better before rounding.
-    return jnp.mean(jnp.expm1(-0.5 * (square / bandwidth) / bandwidth), axis=-1)
+    return _mean_of(bandwidth, lambda s: jnp.expm1(-0.5 * (square / s) / s))
 
 
 def _laplace(x: Array, y: Array, bandwidth: Array) -> Array:
-    distance = _distances(x, y)[..., None]
-    return jnp.mean(jnp.expm1(-distance / arguments.expand_left(bandwidth, distance.ndim)), axis=-1)
+    distance = _distances(x, y)
+    return _mean_of(bandwidth, lambda s: jnp.expm1(-distance / s))
+
+
+def _mean_of(bandwidth: Array, kernel: Callable[[Array], Array]) -> Array:
+    return functools.reduce(jnp.add, map(kernel, bandwidth)) / len(bandwidth)
 
 
 def _polynomial(x: Array, y: Array, bandwidth: Array, degree: int) -> Array:
-    product = samples.products(x, y)[..., None]
-    bandwidth = arguments.expand_left(bandwidth, product.ndim)
-    scaled = product / bandwidth / bandwidth
-    power = scaled
-    for _ in range(degree - 1):
-        power = power * (1 + scaled) + scaled
+    product = samples.products(x, y)
+
+    def power(s: Array) -> Array:
+        scaled = product / s / s
+        power = scaled
+        for _ in range(degree - 1):
+            power = power * (1 + scaled) + scaled
+        return power
+
     # Less 1, as above.
-    return jnp.mean(power, axis=-1)
+    return _mean_of(bandwidth, power)
 
 
 def _energy(x: Array, y: Array) -> Array:
@@ -162,12 +171,40 @@ def _discrepancy(
 
 
 def _over_pairs(kernel: Kernel, x: Sample, y: Sample, unbiased: bool) -> Array:
+    sets = x.share.shape[:-1]
+    rows, columns = (s.share.shape[-1] for s in (x, y))
+    if Blocks.of(math.prod(sets), rows + columns, rows + columns).size < rows + columns:
+        solve = functools.partial(_in_blocks, kernel, unbiased, math.prod(sets))
+        for _ in sets:
+            solve = jax.vmap(solve)
+        return solve(x, y)
     across = kernel(x.points, y.points)
     # By what each member sees of both samples, so that near ones cancel before they are summed.
     back = jnp.swapaxes(across, -1, -2)
     seen_x = _seen(kernel, x, unbiased) - _mean(across, y.share)
     seen_y = _seen(kernel, y, unbiased) - _mean(back, x.share)
     return jnp.sum(x.share * seen_x, axis=-1) + jnp.sum(y.share * seen_y, axis=-1)
+
+
+def _in_blocks(kernel: Kernel, unbiased: bool, sets: int, x: Sample, y: Sample) -> Array:
+    """Return the same of points `[n, d]` and `[m, d]`, for a few rows of pairs at a time."""
+
+    def seen(own: Sample, other: Sample) -> Array:
+        count, others = len(own.share), 1.0
+        if unbiased:
+            others = 1 - jnp.sum(own.share**2)
+
+        def one(points: Array, at: Array) -> Array:
+            within = kernel(points, own.points)
+            if unbiased:
+                within = jnp.where(at[:, None] == jnp.arange(count)[None], 0, within)
+            across = samples.product(kernel(points, other.points), other.share)
+            return numerics.divide(samples.product(within, own.share), others) - across
+
+        blocks = Blocks.of(sets, count, count + len(other.share))
+        return blocks.each(one, own.points, jnp.arange(count))
+
+    return jnp.vdot(x.share, seen(x, y)) + jnp.vdot(y.share, seen(y, x))
 
 
 def _mean(values: Array, share: Array) -> Array:

@@ -105,7 +105,10 @@ def _sample(
         present, mass = (jnp.zeros((*shape[:-1], 1), a.dtype) for a in (present, mass))
     some = jnp.any(mass != 0, axis=-1)
     mass = jnp.where(some[..., None], mass, 1)
-    share = mass / jnp.sum(mass, axis=-1, keepdims=True)
+    # Split over devices as the points are, which masks and weights need not know of.
+    one = jnp.ones_like(points if axes == 1 else jnp.sum(points, axis=-1))
+    share = one * mass / jnp.sum(mass, axis=-1, keepdims=True)
+    some = some & (one[..., 0] > 0)
     points = jnp.where(arguments.expand_right(present, points.ndim), points, 0)
     return Sample(points, share, present), some
 
@@ -170,6 +173,11 @@ def _squared_distances_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
 def products(x: Array, y: Array) -> Array:
     """Return the inner products `[..., n, m]` of vectors `[..., n, d]` and `[..., m, d]`."""
     return jnp.einsum("...nd,...md->...nm", x, y, precision=lax.Precision.HIGHEST)
+
+
+def product(x: Array, y: Array) -> Array:
+    """Return the product of matrices or vectors, without rounding the factors."""
+    return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
 
 
 def power_of_two(x: Array) -> Array:

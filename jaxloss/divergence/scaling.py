@@ -80,7 +80,7 @@ def own(way: Way, x: Array, a: Array, epsilon: Array, after: Array) -> Array:
     if way.keeps(x, x):
         top, kernel = _kept(way.blocks(x, x), x, a, epsilon, after)
         # Of what has no mass the potential may be beyond all bounds.
-        seen = lambda f: dot(kernel, a * jnp.exp(jnp.where(a > 0, f, 0) / epsilon))
+        seen = lambda f: samples.product(kernel, a * jnp.exp(jnp.where(a > 0, f, 0) / epsilon))
         step = lambda f: (-top - epsilon * jnp.log(seen(f)))[: len(x)]
     else:
         step = lambda f: soft_minimum(way, x, x, f, a, epsilon)
@@ -136,8 +136,8 @@ def across(way: Way, problem: Problem, g: Array) -> Array:
     def scaled(kernel: Array) -> Any:
         def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
             count, move = state
-            mass = a / dot(kernel, b * jnp.exp(move))
-            return count + 1, jnp.where(b > 0, -jnp.log(dot(mass, kernel)), 0)
+            mass = a / samples.product(kernel, b * jnp.exp(move))
+            return count + 1, jnp.where(b > 0, -jnp.log(samples.product(mass, kernel)), 0)
 
         return step
 
@@ -159,11 +159,11 @@ def _sweep(blocks: Blocks, problem: Problem, g: Array, keep: bool) -> tuple[Arra
         at, (x_, a_) = members
         _, below = rows(x_, y, g, b, epsilon)
         kernel = jnp.exp(below)
-        mass = dot(kernel, b)
+        mass = samples.product(kernel, b)
         here = jnp.where(a_ > 0, -jnp.log(mass), -jnp.inf)
         largest = jnp.maximum(largest, jnp.max(below + here[:, None], axis=0))
         kept = blocks.put(kept, at, kernel) if keep else None
-        return (total + dot(a_ / mass, kernel), largest, kept), ()
+        return (total + samples.product(a_ / mass, kernel), largest, kept), ()
 
     space = blocks.space(g[0], x, b) if keep else None
     start = (jnp.zeros_like(b), jnp.full_like(b, -jnp.inf), space)
@@ -193,11 +193,6 @@ def soft_minimum(
 
     def one(x_: Array) -> Array:
         top, below = rows(x_, y, potential, share, epsilon)
-        return -top - epsilon * jnp.log(dot(jnp.exp(below), share))
+        return -top - epsilon * jnp.log(samples.product(jnp.exp(below), share))
 
     return way.blocks(x, y).each(one, x)
-
-
-def dot(x: Array, y: Array) -> Array:
-    """Return the matrix product, without rounding the factors."""
-    return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)

@@ -87,11 +87,9 @@ def sinkhorn_divergence(
     if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
         raise arguments.reject(function, "iterations", "an integer of at least 1", repr(iterations))
     epsilon = arguments.hyper(function, "epsilon", epsilon, x.share[..., 0], above=0.0)
-    # All split over devices as the points are, which masses and epsilon need not know of.
-    one, one_target = (jnp.ones_like(jnp.sum(s.points, axis=-1)) for s in (x, y))
-    a, b, epsilon = one * x.share, one_target * y.share, one[..., 0] * epsilon
-    mask = mask & (one[..., 0] > 0)
-    problem = Problem(x.points, y.points, a, b, epsilon)
+    # One for each pair of samples, split over devices as these are.
+    epsilon = epsilon * jnp.ones_like(x.share[..., 0])
+    problem = Problem(x.points, y.points, x.share, y.share, epsilon)
     solve = functools.partial(_divergence, Way(iterations, math.prod(mask.shape)))
     for _ in mask.shape:
         solve = jax.vmap(solve)
@@ -167,11 +165,11 @@ def _slopes(way: Way, question: Question) -> tuple[Array, Question]:
         _, (x_, a_) = members
         top, below = scaling.rows(x_, y, potential, b, epsilon)
         kernel = jnp.exp(below)
-        sums_ = scaling.dot(kernel, known)
+        sums_ = samples.product(kernel, known)
         mass, mean = sums_[:, 0], sums_[:, 1:] / sums_[:, :1]
-        log_mass = _log(mass, scaling.dot(jnp.expm1(below), b))
-        seen = seen + scaling.dot(kernel.T, (a_ / mass)[:, None] * beside(x_))
-        below_mean = scaling.dot(kernel * below, b) / mass
+        log_mass = _log(mass, samples.product(jnp.expm1(below), b))
+        seen = seen + samples.product(kernel.T, (a_ / mass)[:, None] * beside(x_))
+        below_mean = samples.product(kernel * below, b) / mass
         by_epsilon = by_epsilon + jnp.vdot(a_, below_mean - log_mass)
         said = -top - epsilon * log_mass, 2 * a_[:, None] * (x_ - centre - mean)
         return (seen, by_epsilon), said

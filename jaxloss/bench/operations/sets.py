@@ -71,6 +71,43 @@ def _ott() -> Any:
     return loss
 
 
+_DIRECTIONS = np.random.default_rng(1).normal(size=(32, 16)).astype(np.float32) / 4
+_BANDWIDTHS = (2.0, 4.0, 8.0)
+
+
+def _our_sliced(x: Any, y: Any) -> Any:
+    return jl.sliced_wasserstein(x, y, projections=_DIRECTIONS)
+
+
+def _plain_sliced() -> Any:
+    def loss(x: Any, y: Any) -> Any:
+        shadows = (jnp.sort(points @ _DIRECTIONS.T, axis=0) for points in (x, y))
+        return jnp.mean((next(shadows) - next(shadows)) ** 2)
+
+    return loss
+
+
+def _torch_sliced() -> Any:
+    import torch
+
+    directions = torch.tensor(_DIRECTIONS.T)
+    shadow = lambda points: (points @ directions).sort(dim=0).values
+    return lambda x, y: ((shadow(x) - shadow(y)) ** 2).mean()
+
+
+def _our_discrepancy(x: Any, y: Any) -> Any:
+    return jl.maximum_mean_discrepancy(x, y, bandwidth=_BANDWIDTHS)
+
+
+def _plain_discrepancy() -> Any:
+    def mean(x: Any, y: Any) -> Any:
+        own = (jnp.sum(points**2, axis=-1) for points in (x, y))
+        square = next(own)[:, None] + next(own)[None] - 2 * x @ y.T
+        return sum(jnp.mean(jnp.exp(-square / (2 * s**2))) for s in _BANDWIDTHS) / len(_BANDWIDTHS)
+
+    return lambda x, y: mean(x, x) - 2 * mean(x, y) + mean(y, y)
+
+
 def _our_lovasz(logits: Any, labels: Any) -> Any:
     return jl.lovasz_hinge_loss(logits[None], labels[None])[0]
 
@@ -115,6 +152,13 @@ OPERATIONS = (
     Operation("sinkhorn_divergence", "clouds in 16 dimensions, 50 iterations",
               tuple({"points": n} for n in (250, 1000, 2000)), _clouds, _our_sinkhorn,
               {"ott": (in_jax, _ott)}, moving=(0, 1), tolerance=2e-2),
+    Operation("sliced_wasserstein", "clouds in 16 dimensions, 32 directions",
+              tuple({"points": n} for n in (250, 1000, 4000)), _clouds, _our_sliced,
+              {"plain jax": (in_jax, _plain_sliced), "torch": (in_torch, _torch_sliced)},
+              moving=(0, 1)),
+    Operation("maximum_mean_discrepancy", "clouds in 16 dimensions, three bandwidths",
+              tuple({"points": n} for n in (250, 1000, 2000)), _clouds, _our_discrepancy,
+              {"plain jax": (in_jax, _plain_discrepancy)}, moving=(0, 1)),
     Operation("lovasz_hinge_loss", "the errors of all pixels, sorted",
               tuple({"pixels": 4**k * 4096} for k in (0, 2, 3)), _pixels, _our_lovasz,
               {"plain jax": (in_jax, _plain_lovasz), "torch": (in_torch, _torch_lovasz)},
