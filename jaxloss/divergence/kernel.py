@@ -190,9 +190,8 @@ def _in_blocks(kernel: Kernel, unbiased: bool, sets: int, x: Sample, y: Sample) 
     """Return the same of points `[n, d]` and `[m, d]`, for a few rows of pairs at a time."""
 
     def seen(own: Sample, other: Sample) -> Array:
-        count, others = len(own.share), 1.0
-        if unbiased:
-            others = 1 - jnp.sum(own.share**2)
+        count = len(own.share)
+        others = 1 - jnp.sum(own.share**2) * unbiased
 
         def one(points: Array, at: Array) -> Array:
             within = kernel(points, own.points)

@@ -96,7 +96,7 @@ def _torch_sliced() -> Any:
 
 
 def _our_discrepancy(x: Any, y: Any) -> Any:
-    return jl.maximum_mean_discrepancy(x, y, bandwidth=_BANDWIDTHS)
+    return jl.maximum_mean_discrepancy(x, y, bandwidth=np.array(_BANDWIDTHS, np.float32))
 
 
 def _plain_discrepancy() -> Any:
