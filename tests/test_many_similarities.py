@@ -285,7 +285,7 @@ def sixteen_rows(monkeypatch):
 @pytest.mark.parametrize("name", KINDS)
 def test_memory_is_that_of_some_rows(name):
     temp = lambda *args: compiled(name, *args).memory_analysis().temp_size_in_bytes
-    assert temp(0, 512) <= 0.25 * temp(1, 512)
+    assert temp(0, 512) <= 0.3 * temp(1, 512)
     assert temp(0, 1024) <= 2.2 * temp(0, 512)
     shapes = [re.search(r"f32\[512,512\]", compiled(name, form, 512).as_text()) for form in (0, 1)]
     assert not shapes[0] and shapes[1]

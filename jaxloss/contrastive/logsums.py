@@ -133,21 +133,36 @@ def _sums_jvp(of: Any, chunk: int, columns: bool, primals: Any, tangents: Any) -
     left, right, b = primals
     found = _sums(of, chunk, columns, *primals)
 
-    def step(carry: Any, some: Any) -> tuple[Any, Any]:
-        left, change, members, row = some
-        here = b._replace(**members)
-        values, changes = jax.jvp(of, (left, right), (change, tangents[1]))
-        rivals = jnp.where(here.rival, values, -jnp.inf)
-        weighted = lambda sum_, axis: jnp.sum(
-            jax.tree.map(lambda x: jnp.expand_dims(x, axis), sum_).share(rivals) * changes, axis
-        )
-        carry = carry if carry is None else carry + weighted(found.columns, -2)
-        plain = (_over(who, changes) for who in (here.own, here.friend))
-        return carry, (*plain, weighted(row, -1))
+    def weighted(moving: Array, other: Any) -> Sums:
+        return _weighted(of, chunk, columns, (left, moving), (right, other), b, found)
 
-    start = _nothing(of, left, right, b) if columns else None
-    some = left, tangents[0], batch.of_anchors(b), found.rows
+    # A loop that is differentiated here, rather than one made of derivatives: JAX 0.8 goes back
+    # through that one only.
+    return found, jax.jvp(weighted, (left, right), (tangents[0], tangents[1]))[1]
+
+
+def _weighted(
+    of: Any, chunk: int, columns: bool, left: Any, right: Any, b: Any, found: Sums
+) -> Sums:
+    """Return the sums of similarities by the shares of others, which `found` was made of.
+
+    In the latter of `left` and `right` its derivative is that of `_sums`.
+    """
+
+    def step(carry: Any, some: Any) -> tuple[Any, Any]:
+        (left, moving), members, row = some
+        here = b._replace(**members)
+        values = of(moving, right[1])
+        rivals = jnp.where(here.rival, of(left, right[0]), -jnp.inf)
+        summed = lambda sum_, axis: jnp.sum(
+            jax.tree.map(lambda x: jnp.expand_dims(x, axis), sum_).share(rivals) * values, axis
+        )
+        carry = carry if carry is None else carry + summed(found.columns, -2)
+        plain = (_over(who, values) for who in (here.own, here.friend))
+        return carry, (*plain, summed(row, -1))
+
+    start = _nothing(of, left[0], right[0], b) if columns else None
+    some = left, batch.of_anchors(b), found.rows
     of_columns, (own, friends, of_rows) = rows.through(step, start, chunk, some, b.mask.ndim - 1)
     still = lambda x, change: x and LogSum(jnp.zeros_like(x.top), change)
-    moved = still(found.rows, of_rows), still(found.columns, of_columns)
-    return found, Sums(own, friends, *moved)
+    return Sums(own, friends, still(found.rows, of_rows), still(found.columns, of_columns))

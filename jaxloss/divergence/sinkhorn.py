@@ -233,10 +233,13 @@ def _moved(
 ) -> Array:
     """Return the change of the solution of `state = step(state, *primals)`.
 
-    It solves the linearised step, and is found by iterating that, at the pace of the iteration
-    itself.
+    It solves the linearised step, and is found by going on from there, at the pace of the iteration
+    itself: as the derivative of a loop, through which all versions of JAX go back.
     """
-    _, linear = jax.linearize(step, solution, *primals)
-    repeat = lambda move, _: (linear(move, *tangents), None)
-    start = beside(jnp.zeros_like(solution), solution, *jax.tree.leaves(primals))
-    return lax.scan(repeat, start, None, length=iterations)[0]
+
+    def onward(*primals: Any) -> Array:
+        repeat = lambda state, _: (step(state, *primals), None)
+        start = beside(solution, *jax.tree.leaves(primals))
+        return lax.scan(repeat, start, None, length=iterations)[0]
+
+    return jax.jvp(onward, primals, tangents)[1]
