@@ -22,7 +22,7 @@ if (jax.config.jax_platforms or "cpu").startswith("cpu"):
 # To compile is what costs. By default a share of the catalogue, chosen by the seed, is checked
 # thoroughly and the rest quickly; "quick" and "standard" (which is thorough) are for all of it.
 LEVEL = os.environ.get("JAXLOSS_LEVEL", "sample")
-SHARE = 8
+SHARE = 16
 
 
 def thorough(name: str) -> bool:
