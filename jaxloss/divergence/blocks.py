@@ -6,13 +6,14 @@ being kept: memory grows like the samples, and not like their pairs.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from jaxloss import numerics
 
 Array = jax.Array
 
@@ -53,7 +54,7 @@ class Blocks(NamedTuple):
             return add(start, (0, rows))
         split = lambda x: x.reshape(count, self.size, *x.shape[1:])
         parts = (jnp.arange(count), tuple(map(split, rows)))
-        sums, said = lax.scan(jax.checkpoint(add), beside(start, *rows), parts)
+        sums, said = lax.scan(jax.checkpoint(add), numerics.split_like(start, *rows), parts)
         return sums, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), said)
 
     def each(self, compute: Callable[..., Any], *rows: Array) -> Any:
@@ -77,13 +78,3 @@ class Blocks(NamedTuple):
     def put(self, space: Array, at: Any, block: Array) -> Array:
         """Return the array with a block in its place."""
         return lax.dynamic_update_slice_in_dim(space, block, at * self.size, axis=0)
-
-
-def beside(start: Any, *data: Array) -> Any:
-    """Return what a loop starts from, as something that differs between shards where data do.
-
-    Under `shard_map` the type of what is carried says so, from the first. A choice between equals
-    that depends on the data says it for any number of axes; the compiler drops it.
-    """
-    here = functools.reduce(jnp.add, (x.ravel()[0] for x in data))
-    return jax.tree.map(lambda x: jnp.where(here > 0, x, x), start)

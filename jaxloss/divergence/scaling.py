@@ -22,8 +22,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxloss import numerics
 from jaxloss.divergence import samples
-from jaxloss.divergence.blocks import Blocks, beside
+from jaxloss.divergence.blocks import Blocks
 
 Array = jax.Array
 
@@ -85,7 +86,9 @@ def own(way: Way, x: Array, a: Array, epsilon: Array, after: Array) -> Array:
     else:
         step = lambda f: soft_minimum(way, x, x, f, a, epsilon)
     relax = lambda _, f: symmetric(f, step(f))
-    return lax.fori_loop(0, steps_of_own(a), relax, beside(jnp.zeros_like(a), x, a, epsilon))
+    return lax.fori_loop(
+        0, steps_of_own(a), relax, numerics.split_like(jnp.zeros_like(a), x, a, epsilon)
+    )
 
 
 def _kept(blocks: Blocks, x: Array, a: Array, epsilon: Array, after: Array) -> tuple[Array, Array]:
@@ -141,7 +144,7 @@ def across(way: Way, problem: Problem, g: Array) -> Array:
 
         return step
 
-    start = beside((jnp.zeros((), jnp.int32), g), *problem, g)
+    start = numerics.split_like((jnp.zeros((), jnp.int32), g), *problem, g)
     _, g = lax.while_loop(lambda state: state[0] < way.iterations, outer, start)
     return soft_minimum(way, x, y, g, b, epsilon)
 

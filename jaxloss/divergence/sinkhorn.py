@@ -20,9 +20,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
-from jaxloss import arguments
+from jaxloss import arguments, numerics
 from jaxloss.divergence import samples, scaling
-from jaxloss.divergence.blocks import beside
 from jaxloss.divergence.kernel import lifted
 from jaxloss.divergence.samples import Options
 from jaxloss.divergence.scaling import Problem, Way
@@ -239,7 +238,7 @@ def _moved(
 
     def onward(*primals: Any) -> Array:
         repeat = lambda state, _: (step(state, *primals), None)
-        start = beside(solution, *jax.tree.leaves(primals))
+        start = numerics.split_like(solution, *jax.tree.leaves(primals))
         return lax.scan(repeat, start, None, length=iterations)[0]
 
     return jax.jvp(onward, primals, tangents)[1]

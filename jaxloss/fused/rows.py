@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxloss import numerics
+
 Array = jax.Array
 # losses [C] = loss(logits [C, V], given, hyper), with the rows of the chunk in `given`.
 Loss = Callable[[Array, "Given", Any], Array]
@@ -185,7 +187,7 @@ def _fold(
     whole = _Part(problem.features, rows, problem.weights)
     count = len(problem.weights)
     chunks = -(-count // chunk)
-    start = _as_split(start, whole)
+    start = numerics.split_like(start, whole.weights, whole.features)
     if active is None:
         parts = jax.tree.map(lambda x: _split(x, chunks, chunk), whole)
         sums, said = lax.scan(add, start, parts)
@@ -203,7 +205,7 @@ def _fold(
 
     _, form = jax.eval_shape(add, start, jax.eval_shape(part, 0))
     blank = jax.tree.map(lambda x: jnp.zeros((chunks * chunk, *x.shape[1:]), x.dtype), form)
-    blank = _as_split(blank, whole)
+    blank = numerics.split_like(blank, whole.weights, whole.features)
 
     def body(i: Any, carry: Any) -> Any:
         sums, said = carry
@@ -215,16 +217,6 @@ def _fold(
     sums, said = lax.fori_loop(0, needed, body, (start, blank))
     back = lambda x: jnp.zeros_like(x[:count]).at[order].set(x[:count], unique_indices=True)
     return sums, jax.tree.map(back, said)
-
-
-def _as_split(start: Any, whole: _Part) -> Any:
-    """Return what a loop starts from, as something that differs between shards where rows do.
-
-    Under `shard_map` the type of what is carried says so, from the first. A choice between equals
-    that depends on the rows says it for any number of axes; the compiler drops it.
-    """
-    here = jnp.sum(whole.weights[:1]) + jnp.sum(whole.features[:1, :1]).astype(whole.weights.dtype)
-    return jax.tree.map(lambda x: jnp.where(here > 0, x, x), start)
 
 
 def _split(x: Array, chunks: int, chunk: int) -> Array:

@@ -37,6 +37,7 @@ from jaxloss.numerics.guards import (
 )
 from jaxloss.numerics.lambert import lambert_decay, lambert_terms, lambert_w
 from jaxloss.numerics.lengths import hypot, norm, p_norm, unit
+from jaxloss.numerics.loops import split_like
 from jaxloss.numerics.sigmoids import sigmoid, sigmoid_terms, softplus
 from jaxloss.numerics.softmaxes import Softmax, centered, softmax
 from jaxloss.numerics.sorting import argsort, places, put, sort, take
@@ -79,6 +80,7 @@ __all__ = [
     "softmax",
     "softplus",
     "sort",
+    "split_like",
     "sqrt",
     "take",
     "unit",
