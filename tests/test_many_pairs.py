@@ -2,6 +2,7 @@
 
 import functools
 
+import closeness
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,9 +20,7 @@ def draw(rng, *shape):
 
 
 def close(got, expected, rtol=2e-5):
-    got, expected = map(jax.tree.leaves, (got, expected))
-    for a, b in zip(got, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * (1e-6 + np.abs(b).max(initial=0)))
+    closeness.close(got, expected, rtol)
 
 
 # Distances

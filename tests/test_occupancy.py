@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from closeness import close_where_finite as close
 
 import jaxloss as jl
 from jaxloss.sequence import ctc
@@ -27,16 +28,6 @@ def draw(rng, batch, frames, labels, symbols, size=2.0):
 def plain(logits, *rest, blank_id=0, where=None):
     pairing = ctc._prepare("ctc_loss", blank_id, -1e5, where, (logits, *rest))
     return ctc._forward(pairing, blank_id, keep=False)[0]
-
-
-def close(got, expected, tolerance=3e-6):
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
-        assert a.dtype == b.dtype
-        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-        finite = np.isfinite(b)
-        np.testing.assert_array_equal(np.isfinite(a), finite)
-        largest = np.abs(b[finite]).max(initial=1e-30)
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * largest)
 
 
 def pulled(loss, data, cotangent):

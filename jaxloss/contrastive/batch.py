@@ -186,7 +186,7 @@ def _is_at(place: Array, b: Batch) -> Array:
     shape = (*b.mask.shape, b.all_mask.shape[-1])
     here = lax.broadcasted_iota(jnp.int32, shape, len(shape) - 1)
     # Of integers the compiler knows where they are equal and leaves vector instructions for it,
-    # at three times the time of what it fuses with.
+    # at three times the time of what it fuses with. Floats tell 2^24 members apart.
     return here.astype(jnp.float32) == place[..., None].astype(jnp.float32)
 
 
